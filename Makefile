@@ -1,0 +1,41 @@
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet -c constraints.txt
+
+.PHONY: install demo test lint docs evidence clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[dev,docs]'
+	touch $@
+
+install: .venv/ready  ## .venv with ficta in it
+
+demo: .venv/ready  ## train a VAE and a GAN on the built-in digits
+	rm -rf runs/demo-vae runs/demo-gan
+	$(BIN)/ficta train vae --data digits --out runs/demo-vae --minutes 1
+	$(BIN)/ficta train gan --data digits --out runs/demo-gan --minutes 1
+	@echo
+	@echo "Look at runs/demo-vae/report.html and runs/demo-gan/report.html."
+	@echo "Then try:  $(BIN)/ficta sample runs/demo-vae -n 100"
+	@echo "           $(BIN)/ficta train vae --data FOLDER_OF_PICTURES --minutes 10"
+
+test: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+lint: .venv/ready
+	$(BIN)/ruff check src tests benchmarks docs/conf.py
+	$(BIN)/ruff format --check src tests benchmarks docs/conf.py
+	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+
+evidence: .venv/ready  ## long runs that show the claims of docs/results.md; about 90 minutes on 2 cores
+	for job in start kill article-vae mnist-gans gan-stability; do \
+		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
+	done
+
+clean:
+	rm -rf .venv docs/_build

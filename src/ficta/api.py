@@ -1,0 +1,329 @@
+"""The public face: train, open a run, sample, encode, decode, look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ficta import presets
+from ficta.base.errors import UsageError, VerdictError
+from ficta.base.progress import Progress, silent
+from ficta.base.words import nearest
+from ficta.compute.collectives import launch, leads_by_environment
+from ficta.data.dataset import Dataset, Split, Store
+from ficta.data.download import NAMED
+from ficta.data.ingest import ingest
+from ficta.data.sources import DIGITS
+from ficta.models.family import Decodes, Encodes, SampleSettings
+from ficta.models.registry import FAMILIES
+from ficta.runs.run import Run as StoredRun
+from ficta.runs.run import find_runs
+from ficta.runs.sampling import label_index, sample
+from ficta.train import session
+from ficta.train.loop import Watcher
+from ficta.train.observe import heldout
+from ficta.train.recipe import Recipe, set_by_path
+
+if TYPE_CHECKING:
+    from ficta.explore.pictures import Projection
+
+TARGETS = ("samples", "minutes", "epochs")
+
+
+class Run:
+    """A trained run: make samples, go to latents and back, look."""
+
+    def __init__(self, path: Path | str, network: Mapping[str, nn.Module] | None = None) -> None:
+        self.stored = StoredRun(path, network)
+        self.path = self.stored.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Every setting, nested."""
+        return self.stored.recipe
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a report."""
+        return self.stored.history
+
+    def sample(self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+        """Make samples; sample i depends on (seed, i) and its label alone.
+
+        Args:
+            n: how many.
+            label: of every sample; without, a conditional run takes its labels in turn.
+            seed: of the latents.
+            temperature: spread of the latents; below 1 safer and less varied.
+
+        Returns:
+            Compact array: pictures are uint8 (n, channels, height, width).
+
+        Raises:
+            UsageError: fewer than one sample, or a label that the run lacks.
+        """
+        return np.concatenate(list(self.samples(n, label, seed=seed, temperature=temperature)))
+
+    def samples(
+        self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0
+    ) -> Iterator[np.ndarray]:
+        """Like ``sample``, some at a time, so that any number fits into memory."""
+        return sample(
+            self.stored, n, label=label, seed=seed, options=SampleSettings.read({"temperature": temperature}, "sample")
+        )
+
+    def encode(self, items: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
+        """Latent of each item.
+
+        Args:
+            items: compact array (n, *stored shape), as ``sample`` returns.
+            labels: of each item, for a conditional run.
+
+        Returns:
+            Posterior means, float32 (n, latent_dim).
+
+        Raises:
+            UsageError: the family cannot encode, or the shape is another.
+        """
+        family, codec = self.stored.family, self.stored.codec
+        if not isinstance(family, Encodes):
+            raise UsageError(f"a {self.recipe['family']} has no way from data to latents; a 'vae' has")
+        with torch.no_grad():
+            data = codec.encode(torch.from_numpy(np.ascontiguousarray(items)))
+            if tuple(data.shape[1:]) != codec.spec.shape:
+                raise UsageError(f"items of shape {tuple(data.shape[1:])}, but this run knows {codec.spec.shape}")
+            return family.encode(data, self._condition(labels, len(items))).numpy()
+
+    def decode(self, z: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
+        """What the model makes of latents float (n, latent_dim): compact array (n, *stored shape).
+
+        Raises:
+            UsageError: latents of another length.
+        """
+        family = self.stored.family
+        if not isinstance(family, Decodes):
+            raise UsageError(f"samples of a {self.recipe['family']} are not a function of a latent vector")
+        latent = torch.as_tensor(z, dtype=torch.float32)
+        if latent.ndim != 2 or latent.shape[1] != family.latent_dim:
+            raise UsageError(f"latents of shape {tuple(latent.shape)}, but this run knows (n, {family.latent_dim})")
+        with torch.no_grad():
+            return self.stored.codec.decode(family.decode(latent, self._condition(labels, len(latent))))
+
+    def interpolate(
+        self, a: np.ndarray, b: np.ndarray, steps: int = 10, labels: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Walk between two latents (latent_dim,) along a great circle: compact array (steps, *stored shape).
+
+        ``labels``, one a step, belong to a conditional run.
+        """
+        from ficta.explore.pictures import slerp
+
+        walk = slerp(torch.as_tensor(a, dtype=torch.float32), torch.as_tensor(b, dtype=torch.float32), steps)
+        return self.decode(walk.numpy(), labels)
+
+    def sheet(self, n: int = 64, label: str | None = None, *, seed: int = 0) -> Image.Image:
+        """Samples side by side."""
+        return self.stored.codec.preview(self.sample(n, label, seed=seed))
+
+    def heldout(self, split: str = "test", *, most: int = 1_000_000, progress: Progress = silent) -> dict[str, float]:
+        """Mean negative ELBO and its terms in nats on a split; empty for a family without a bound."""
+        splits = self._dataset(progress).splits
+        if split not in splits:
+            raise UsageError(f"no split {split!r}: {nearest(split, splits)}")
+        store = Store(splits[split], torch.device("cpu"), resident_limit=0)
+        return heldout(self.stored.family, self.stored.codec, store, most, int(self.recipe["seed"]))
+
+    def explore(
+        self, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent
+    ) -> tuple[list[Path], list[str]]:
+        """Draw everything there is to see into the run folder; see ``ficta.explore.explore``."""
+        from ficta.explore import explore as pictures  # drawing is slow to import, and training can do without
+
+        return pictures.explore(
+            self.stored, self._dataset(progress), seed=seed, projection=projection, progress=progress
+        )
+
+    def report(self) -> Path:
+        """Write ``report.html`` and ``card.md`` from what stands in the run."""
+        from ficta.report.card import write_card
+        from ficta.report.page import write_report
+
+        write_card(self.stored)
+        return write_report(self.stored)
+
+    def _dataset(self, progress: Progress) -> Dataset:
+        dataset = ingest(Recipe.of(self.recipe).data, progress)
+        if dataset.report["content_hash"] != self.stored.data.get("content_hash"):
+            raise UsageError(f"the data at {self.recipe['data']['path']} have changed since {self.path} was trained")
+        return dataset
+
+    def _condition(self, labels: Sequence[str] | None, n: int) -> torch.Tensor | None:
+        if self.stored.codec.spec.condition is None:
+            if labels is not None:
+                raise UsageError(f"{self.path} was trained without labels; leave them out, or train with --conditional")
+            return None
+        if labels is None or len(labels) != n:
+            raise UsageError(f"this run is conditional: give {n} labels")
+        return torch.tensor([label_index(self.stored, label) for label in labels])
+
+
+def recipe_for(name: str, data: str, settings: Mapping[str, Any], assignments: Sequence[str] = ()) -> Recipe:
+    """The recipe that a call asks for.
+
+    Args:
+        name: a preset, or a family with its defaults.
+        data: a path or the name of a data set.
+        settings: nested settings over those of the preset; None leaves one as it is.
+        assignments: ``model.latent_dim=16`` and the like, over everything else.
+
+    Raises:
+        UsageError: an unknown name or setting.
+    """
+    known = presets.names()
+    if name not in known and name not in FAMILIES:
+        raise UsageError(f"no family or preset {name!r}: {nearest(name, [*known, *FAMILIES])}")
+    values: dict[str, Any] = presets.load(name) | {"preset": name} if name in known else {"family": name}
+    values.pop("about", None)
+    path = Path(data).expanduser()
+    named = data == DIGITS or data in NAMED  # a name goes before a folder of that name; ./digits is the folder
+    values.setdefault("data", {})["path"] = str(path.resolve()) if path.exists() and not named else data
+    asked = {key for key in TARGETS if settings.get("train", {}).get(key) is not None}
+    asked |= {key for key in TARGETS if any(text.startswith(f"train.{key}=") for text in assignments)}
+    if len(asked) > 1:
+        raise UsageError(f"give one of {' and '.join(sorted(asked))}")
+    if asked:  # a target that is asked for takes the place of the preset's
+        values["train"] = {key: value for key, value in values.get("train", {}).items() if key not in TARGETS}
+    _merge(values, settings)
+    for assignment in assignments:
+        if assignment.split("=")[0].split(".")[0].strip() in ("preset", "networks"):
+            raise UsageError(f"--set {assignment!r}: that is no setting; see 'ficta train --help'")
+        set_by_path(values, assignment)
+    return Recipe.of(values)
+
+
+def train(
+    name: str,
+    data: str | Path,
+    out: str | Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    network: Mapping[str, nn.Module] | None = None,
+    start: str | Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    progress: Progress = silent,
+) -> Run:
+    """Train a run, or go on with it; then draw its pictures and its report.
+
+    Args:
+        name: a preset or a family: ``"vae"``, ``"gan"``, ``"article-vae"`` …
+        data: folder, zip, IDX or NumPy file, or a name (``"digits"``, ``"mnist"``).
+        out: run folder; without, ``runs/<data>-<name>``.
+        settings: nested settings, such as ``{"model": {"latent_dim": 16}, "train": {"minutes": 5}}``.
+        assignments: settings as text, such as ``"model.latent_dim=16"``.
+        network: own networks by role, such as ``{"encoder": module, "decoder": module}``.
+        start: run whose weights to start from.
+        watchers: who is told how it goes.
+        progress: who is told about reading data and drawing.
+
+    Returns:
+        The trained run.
+
+    Raises:
+        UsageError: a wrong call; DataError: unreadable data; VerdictError: stopped by a verdict;
+        InterruptedRun: stopped by a signal and saved; FictaError: anything else that went wrong.
+    """
+    recipe = recipe_for(name, str(data), settings or {}, assignments)
+    if start is not None:
+        recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
+    if network:
+        names = {role: _signature(module) for role, module in network.items()}
+        recipe = recipe.model_copy(update={"networks": names})
+    folder = Path(out) if out is not None else default_folder(name, str(data))
+    leads = leads_by_environment()
+    arguments = {"networks": network, "watchers": watchers, "progress": progress}
+    try:
+        if recipe.train.devices > 1 and "RANK" not in os.environ:
+            launch(_train_process, recipe.train.devices, recipe.train.device, recipe.content(), str(folder), arguments)
+        else:
+            session.train(recipe, folder, **arguments)  # type: ignore[arg-type]
+    except VerdictError:
+        if (folder / "recipe.toml").exists() and leads:
+            Run(folder, network).report()
+        raise
+    run = Run(folder, network)
+    if leads:
+        from ficta.explore.explore import animate
+
+        run.explore(progress=progress)
+        animate(run.stored)
+        run.report()
+    return run
+
+
+def plan(
+    name: str,
+    data: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """What training would take: parameters, samples, rate, seconds, memory. Trains and writes nothing."""
+    recipe = recipe_for(name, str(data), settings or {}, assignments)
+    return session.train(recipe, Path(), progress=progress, dry=True)
+
+
+def open_run(path: str | Path, network: Mapping[str, nn.Module] | None = None) -> Run:
+    """Open a run folder.
+
+    Args:
+        path: the folder.
+        network: the networks it was trained with, by role, if they were the user's own.
+
+    Raises:
+        UsageError: no run lives there.
+    """
+    return Run(path, network)
+
+
+def list_runs(folder: str | Path = "runs") -> list[Run]:
+    """The runs directly below a folder."""
+    return [Run(path) for path in find_runs(Path(folder))]
+
+
+def default_folder(name: str, data: str) -> Path:
+    """Where a run goes that was given no place: ``runs/<data>-<name>``."""
+    stem = Path(data).name.split(".")[0] or "data"
+    return Path("runs") / f"{stem}-{name}"
+
+
+def _train_process(content: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> None:
+    session.train(Recipe.of(content), Path(folder), **arguments)
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            _merge(values.setdefault(key, {}), value)
+        elif value is not None:
+            values[key] = value
+
+
+def _signature(module: nn.Module) -> str:
+    """A network's name and the shapes of its weights, for a recipe that cannot hold the network itself."""
+    shapes = ", ".join(f"{name} {tuple(p.shape)}" for name, p in module.named_parameters())
+    return f"{type(module).__name__}: {shapes}"
+
+
+__all__ = ["Dataset", "Run", "Split", "default_folder", "list_runs", "open_run", "plan", "recipe_for", "train"]

@@ -1,0 +1,1 @@
+"""The words everyone shares: Spec, seeds, settings, atomic files, errors, units. No torch."""

@@ -1,0 +1,73 @@
+"""What one sample is: the only thing that data and models agree on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+ValueKind = Literal["continuous", "binary", "categorical"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """Axes, shape and kind of value of one sample in model space.
+
+    Values in model space: ``continuous`` in [-1, 1]; ``binary`` in {0, 1}; ``categorical`` an index in
+    [0, len(categories)).
+
+    Attributes:
+        axes: name of each axis, e.g. ``("channel", "height", "width")``; empty for a single value.
+        shape: length of each axis.
+        kind: kind of value.
+        levels: how many equally spaced values a continuous one can take (256 for 8-bit pictures); None if any.
+        categories: names of the values of a categorical one.
+        unit: unit of a value, for people.
+        condition: what a sample can be asked for, itself a Spec; None for an unconditional one.
+    """
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    kind: ValueKind
+    levels: int | None = None
+    categories: tuple[str, ...] = ()
+    unit: str = ""
+    condition: Spec | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != len(self.shape):
+            raise ValueError(f"{len(self.axes)} axes but {len(self.shape)} lengths: {self.axes}, {self.shape}")
+        if any(length < 1 for length in self.shape):
+            raise ValueError(f"every axis needs at least one element: {self.shape}")
+        if self.levels is not None and self.levels < 2:
+            raise ValueError(f"continuous data have at least 2 levels, not {self.levels}")
+        if (self.kind == "categorical") != bool(self.categories):
+            raise ValueError("categories belong to a categorical Spec, and only to that")
+
+    @property
+    def size(self) -> int:
+        """Number of values in a sample."""
+        return math.prod(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """The Spec as plain JSON types; ``from_json`` reads it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Spec:
+        """Read what ``to_json`` wrote."""
+        condition = content["condition"]
+        return cls(
+            axes=tuple(content["axes"]),
+            shape=tuple(content["shape"]),
+            kind=content["kind"],
+            levels=content["levels"],
+            categories=tuple(content["categories"]),
+            unit=content["unit"],
+            condition=cls.from_json(condition) if condition else None,
+        )
+
+
+def class_condition(names: tuple[str, ...]) -> Spec:
+    """The Spec of a class label with these names, in this order."""
+    return Spec(axes=(), shape=(), kind="categorical", categories=names)

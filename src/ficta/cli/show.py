@@ -1,0 +1,192 @@
+"""How things look in a terminal: a live line where there is one, plain lines elsewhere. All on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import pydantic
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from ficta.base.errors import FictaError
+from ficta.base.words import count, duration, size
+from ficta.runs.run import Run
+from ficta.train.loop import Watcher
+
+SHOW_AFTER_SECONDS = 1.0
+PLAIN_EVERY_SECONDS = 5.0
+
+
+def describe_plan(plan: Mapping[str, Any]) -> str:
+    """The plan in a few lines."""
+    machine = plan["machine"]
+    networks = ", ".join(f"{name} {count(number)}" for name, number in plan["parameters"].items())
+    return "\n".join(
+        [
+            f"parameters  {count(sum(plan['parameters'].values()))} ({networks})",
+            f"samples     {count(plan['target_samples'])}",
+            f"rate        {count(plan['samples_per_second'])} samples/s, measured on {machine['device']} "
+            f"in {machine['precision']}",
+            f"time        about {duration(plan['seconds'])}",
+            f"memory      {size(plan['memory_bytes'])} at its peak so far",
+        ]
+    )
+
+
+def losses_text(line: Mapping[str, Any]) -> str:
+    """The numbers of a report on one line."""
+    held = {name.removeprefix("heldout_"): line[name] for name in line if name.startswith("heldout_")}
+    parts = [f"{name} {_number(value)}" for name, value in line["losses"].items()]
+    if held:
+        parts.append("held-out: " + ", ".join(f"{name} {_number(value)}" for name, value in held.items()))
+    return "  ".join(parts)
+
+
+def report_text(line: Mapping[str, Any], target: int) -> str:
+    """One report as a line, with the advice below it if something is wrong."""
+    head = f"{line['seen'] / target:4.0%} {count(line['seen']):>11} samples  {count(line['samples_per_second'])}/s"
+    text = f"{head}  {losses_text(line)}"
+    return text if line["verdict"] == "healthy" else f"{text}\n     {line['verdict']}: {line['advice']}"
+
+
+class PlainWatcher:
+    """Lines, for a log file or a pipe; at most one every few seconds while all is well."""
+
+    _printed = 0.0
+
+    def planned(self, plan: Mapping[str, Any], note: str) -> None:
+        """Before the first step."""
+        self.said(f"{note}\n{describe_plan(plan)}")
+
+    def tick(self, seen: int, target: int, seconds_left: float) -> None:
+        """Nothing: the reports are enough."""
+
+    def reported(self, line: Mapping[str, Any], target: int) -> None:
+        """One line a report, unless one was printed a moment ago."""
+        now = time.monotonic()
+        if now - self._printed < PLAIN_EVERY_SECONDS and line["verdict"] == "healthy" and line["seen"] < target:
+            return
+        self._printed = now
+        self.said(report_text(line, target))
+
+    def said(self, message: str) -> None:
+        """Print it."""
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+    def closed(self) -> None:
+        """Nothing."""
+
+
+class LiveWatcher:
+    """A bar with rate and time left, and a line above it for each report."""
+
+    _bar: Progress
+    _task: TaskID
+
+    def planned(self, plan: Mapping[str, Any], note: str) -> None:
+        """Before the first step."""
+        columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:>3.0f}%  {task.fields[left]}")
+        self._bar = Progress(*columns, console=Console(stderr=True))
+        self._task = self._bar.add_task("training", total=None, left="")
+        self.said(f"{note}\n{describe_plan(plan)}")
+        self._bar.start()
+
+    def tick(self, seen: int, target: int, seconds_left: float) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=seen, total=target, left=f"{duration(seconds_left)} left")
+
+    def reported(self, line: Mapping[str, Any], target: int) -> None:
+        """One line a report."""
+        self.said(report_text(line, target))
+        self.tick(line["seen"], target, 0)
+
+    def said(self, message: str) -> None:
+        """Print it above the bar."""
+        self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def closed(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+
+def watcher() -> Watcher:
+    """A live one in a terminal, else a plain one."""
+    return LiveWatcher() if sys.stderr.isatty() else PlainWatcher()
+
+
+class ProgressShower:
+    """Shows work that takes longer than a second, with rate and time left."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._shown: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Say so, unless it was said a moment ago."""
+        now = time.monotonic()
+        begun = self._started.setdefault(what, now)
+        live = sys.stderr.isatty()
+        if now - begun < SHOW_AFTER_SECONDS or now - self._shown.get(what, 0) < (0.2 if live else PLAIN_EVERY_SECONDS):
+            return
+        self._shown[what] = now
+        rate = done / (now - begun)
+        left = f", {duration((total - done) / rate)} left" if total and rate else ""
+        text = f"{what}: {count(done)}{f' of {count(total)}' if total else ''} ({count(rate)}/s{left})"
+        print(f"{text:<78}", end="\r" if live and done != total else "\n", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as aligned columns."""
+    names = list(rows[0])
+    cells = [names, *[[_cell(row[name]) for name in names] for row in rows]]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join(lines)
+
+
+def run_row(path: Path) -> dict[str, Any]:
+    """What ``ficta runs`` says of a run; of one that cannot be read, why."""
+    try:
+        run = Run(path)
+        return {
+            "run": str(path),
+            "model": run.recipe.get("preset") or run.recipe["family"],
+            "data": str(run.recipe["data"]["path"]),
+            "saved": run.folder.latest_seen(),
+            "target": run.recipe["train"].get("samples", 0),
+            "finished": run.finished,
+            "verdict": run.history[-1]["verdict"] if run.history else "-",
+        }
+    except (FictaError, KeyError) as error:
+        unknown = dict.fromkeys(("model", "data", "saved", "target", "finished"), "?")
+        return {"run": str(path), **unknown, "verdict": f"cannot be read: {error}"}
+
+
+def settings_lines(settings: pydantic.BaseModel, path: str) -> Iterator[str]:
+    """Every setting with its value here and its description, dotted."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, pydantic.BaseModel):
+            yield from settings_lines(value, f"{path}.{name}")
+        else:
+            choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+            among = f" ({' | '.join(choices)})" if choices else ""
+            yield f"{path}.{name} = {value!r}{among}: {field.description}"
+
+
+def _cell(value: Any) -> str:
+    return (
+        ("yes" if value else "no")
+        if isinstance(value, bool)
+        else count(value)
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}" if abs(value) < 1e4 else count(value)

@@ -1,0 +1,1 @@
+"""Device, autocast, memory formats, seeded noise, collectives, tensor files: all that touches the machine."""

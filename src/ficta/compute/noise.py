@@ -1,0 +1,81 @@
+"""Random numbers as a function of (seed, what for, samples seen), whatever the number of processes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ficta.base.seeds import mix
+
+LATENT_BLOCK = (
+    64  # latents are drawn in blocks of so many samples, so that a sample's latent depends on its index alone
+)
+
+
+@dataclasses.dataclass
+class Noise:
+    """The random numbers of one step.
+
+    Every process draws them for the whole step's batch and keeps its own rows. So two processes with a batch of 16
+    see what one process with a batch of 32 sees, and so do two accumulated micro-batches.
+
+    Attributes:
+        key: seed of this step and purpose.
+        device: where the numbers are made and used.
+        total: samples in the whole step.
+        start: first row of this process and micro-batch.
+        rows: number of rows of this process and micro-batch.
+    """
+
+    key: int
+    device: torch.device
+    total: int
+    start: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        self._generator = torch.Generator(self.device).manual_seed(self.key)
+
+    @classmethod
+    def whole(cls, key: int, device: torch.device | str, rows: int) -> Noise:
+        """Noise of a batch that is not shared with anybody."""
+        return cls(key, torch.device(device), rows, 0, rows)
+
+    def fork(self, name: str) -> Noise:
+        """Independent numbers for another purpose in the same step."""
+        return dataclasses.replace(self, key=mix(self.key, name))
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, float32 (rows, *shape)."""
+        return self._mine(torch.randn(self.total, *shape, generator=self._generator, device=self.device))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers uniform in [0, 1), float32 (rows, *shape)."""
+        return self._mine(torch.rand(self.total, *shape, generator=self._generator, device=self.device))
+
+    def integers(self, high: int) -> Tensor:
+        """Integers uniform in [0, high), int64 (rows,)."""
+        return self._mine(torch.randint(high, (self.total,), generator=self._generator, device=self.device))
+
+    def _mine(self, numbers: Tensor) -> Tensor:
+        return numbers[self.start : self.start + self.rows]
+
+
+def latents(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Standard normal latents of samples ``start`` to ``start + count``, drawn on the CPU in fixed blocks.
+
+    Args:
+        seed: the sampling seed.
+        start: index of the first sample.
+        count: number of samples.
+        size: numbers a latent.
+
+    Returns:
+        float32 (count, size). Row i depends on (seed, start + i) alone.
+    """
+    first, last = start // LATENT_BLOCK, -(-(start + count) // LATENT_BLOCK)
+    blocks = [Noise.whole(mix(seed, "latent", block), "cpu", LATENT_BLOCK).normal(size) for block in range(first, last)]
+    offset = start - first * LATENT_BLOCK
+    return torch.cat(blocks or [torch.empty(0, size)])[offset : offset + count]

@@ -1,0 +1,103 @@
+"""Data ready for training: a fitted codec, three splits, and the ingestion report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ficta.base.seeds import mix
+from ficta.data.codec import Codec
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Some rows of the cache.
+
+    Attributes:
+        stored: the whole cache, (N, *stored shape), memory-mapped.
+        rows: rows of this split, int64 (n,).
+        labels: index into the condition's categories for each row of the cache, int64 (N,); None without labels.
+    """
+
+    stored: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Items ``start`` to ``stop`` of this split in compact form."""
+        return np.asarray(self.stored[self.rows[start:stop]])
+
+    def read_labels(self, start: int, stop: int) -> np.ndarray | None:
+        """Labels of items ``start`` to ``stop``, int64, or None."""
+        return None if self.labels is None else self.labels[self.rows[start:stop]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What ``ingest`` gives: codec fitted on the training split, splits by name, report (see ``data.json``)."""
+
+    codec: Codec
+    splits: Mapping[str, Split]
+    report: dict[str, Any]
+
+
+class Store:
+    """A split on the device, or streamed to it when it is larger than ``resident_limit`` bytes."""
+
+    def __init__(self, split: Split, device: torch.device, resident_limit: int) -> None:
+        self._split = split
+        self._device = device
+        item_bytes = split.stored[:1].nbytes
+        self.resident = item_bytes * len(split) <= resident_limit
+        self._labels = None if split.labels is None else torch.from_numpy(split.labels[split.rows]).to(device)
+        self._data = torch.from_numpy(split.read(0, len(split))).to(device) if self.resident else None
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compact batch (B, *stored shape) and labels int64 (B,) of ``indices``, int64 (B,) on the CPU."""
+        on_device = indices.to(self._device)
+        labels = None if self._labels is None else self._labels[on_device]
+        if self._data is not None:
+            return self._data[on_device], labels
+        streamed = torch.from_numpy(np.asarray(self._split.stored[self._split.rows[indices.numpy()]]))
+        return streamed.to(self._device, non_blocking=True), labels
+
+
+class Order:
+    """The endless order in which a split is seen: one seeded permutation after the other, without gaps between.
+
+    Position p of the order is a function of (seed, p), so that a run can go on from any number of samples seen.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self._length = length
+        self._seed = seed
+        self._epoch = -1
+        self._permutation = torch.empty(0, dtype=torch.int64)
+
+    def indices(self, start: int, count: int) -> Tensor:
+        """Which items stand at positions ``start`` to ``start + count``: int64 (count,) on the CPU."""
+        parts = []
+        while count > 0:
+            epoch, offset = divmod(start, self._length)
+            part = self._shuffled(epoch)[offset : offset + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return torch.cat(parts or [torch.empty(0, dtype=torch.int64)])
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(mix(self._seed, "order", epoch))
+            self._permutation = torch.randperm(self._length, generator=generator)
+            self._epoch = epoch
+        return self._permutation

@@ -1,0 +1,163 @@
+"""Pictures: how they are read, and the codec between files, uint8 arrays and tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from ficta.base.errors import FictaError
+from ficta.base.settings import Settings
+from ficta.base.spec import Spec
+from ficta.compute.noise import Noise
+from ficta.data.codec import Chunk, Codec
+from ficta.data.listing import Source
+from ficta.data.scan import Wish, scan_pictures
+from ficta.draw.sheets import sheet
+
+LEVELS = 256
+
+
+class ImageSettings(Settings):
+    """How pictures are read."""
+
+    size: Annotated[
+        str | None,
+        Field(
+            description="side, or width x height, e.g. 64 or 64x48; "
+            "not given: the pictures' own size if they share one of at most 128x128, else 64"
+        ),
+    ] = None
+    fit: Annotated[
+        Literal["crop", "pad"],
+        Field(description="what to do with another aspect ratio: crop to the middle, or pad with black"),
+    ] = "crop"
+    channels: Annotated[
+        Literal[1, 3, 4] | None,
+        Field(description="1 grey, 3 RGB, 4 RGB with transparency; not given: 1 if all pictures are grey, else 3"),
+    ] = None
+    binarise: Annotated[
+        Literal["none", "dynamic", "fixed"],
+        Field(
+            description="none: grey levels; dynamic: black or white, drawn anew whenever a picture is seen, with its "
+            "brightness as the probability of white; fixed: drawn once"
+        ),
+    ] = "none"
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _check_size(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        text = str(value).lower()
+        if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", text):
+            raise ValueError("write a side in pixels or width x height, e.g. 64 or 64x48 (1 to 9999)")
+        return text
+
+    def sides(self) -> tuple[int, int] | None:
+        """Width and height in pixels; None if not given."""
+        if self.size is None:
+            return None
+        width, _, height = self.size.partition("x")
+        return int(width), int(height or width)
+
+
+@final
+class ImageCodec(Codec):
+    """Pictures as uint8 (C, H, W) in the cache and float32 (C, H, W) in the model.
+
+    Continuous: ``x / 127.5 - 1``, 256 levels, exact both ways. Binary (``binarise``): 0 and 1; ``fixed`` is exact,
+    ``dynamic`` keeps the grey levels in the cache and draws from them.
+    """
+
+    measures = ()
+
+    def __init__(self, settings: ImageSettings) -> None:
+        self._settings = settings
+
+    def stored_key(self) -> dict[str, Any]:
+        """Size, fit, channels, and whether pixels are drawn at ingestion."""
+        kept = self._settings.model_dump(include={"size", "fit", "channels"})
+        return kept | {"drawn": self._settings.binarise == "fixed"}
+
+    def scan(self, source: Source) -> Iterator[Chunk]:
+        """Read every picture: chunks of uint8 (n, C, H, W).
+
+        Raises:
+            DataError: the source itself cannot be read (a single file that cannot be is skipped and said so).
+        """
+        wish = Wish(self._settings.sides(), self._settings.channels, self._settings.fit)
+        yield from scan_pictures(source, wish, drawn=self._settings.binarise == "fixed")
+
+    def fit(self, train: Iterable[np.ndarray], condition: Spec | None) -> None:
+        """Take the shape from the first pictures, uint8 (n, C, H, W); nothing else is learnt."""
+        self._set_spec(next(iter(train)).shape[1:], condition)
+
+    def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
+        """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised."""
+        if self.spec.kind == "continuous":
+            return stored.to(torch.float32) / 127.5 - 1
+        if self._settings.binarise == "fixed" or noise is None:
+            return (stored >= 128).to(torch.float32)
+        return (noise.uniform(*stored.shape[1:]) < stored.to(torch.float32) / 255).to(torch.float32)
+
+    def decode(self, tensor: Tensor) -> np.ndarray:
+        """Float (B, C, H, W) to uint8 (B, C, H, W): clamped to the range and rounded to the nearest level.
+
+        Raises:
+            FictaError: values that are not finite.
+        """
+        values = tensor.detach().to(torch.float32)
+        if not bool(torch.isfinite(values).all()):
+            raise FictaError("pictures with NaN or infinite pixels cannot be shown: the model that made them diverged")
+        unit = (values + 1) / 2 if self.spec.kind == "continuous" else values
+        levels: np.ndarray = (unit.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return levels
+
+    def write(self, stored: np.ndarray, folder: Path, first: int = 0) -> list[Path]:
+        """Write uint8 (n, C, H, W) as ``000000.png`` and so on."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{first + index:06d}.png" for index in range(len(stored))]
+        for path, picture in zip(paths, stored, strict=True):
+            flat = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)  # CHW => HWC
+            Image.fromarray(np.ascontiguousarray(flat)).save(path)
+        return paths
+
+    def preview(self, stored: np.ndarray, columns: int | None = None) -> Image.Image:
+        """The pictures side by side, enlarged."""
+        return sheet(stored, columns)
+
+    def facts(self) -> dict[str, Any]:
+        """Settings, shape and condition."""
+        condition = self.spec.condition
+        return {
+            "codec": "image",
+            "settings": self._settings.model_dump(),
+            "shape": list(self.spec.shape),
+            "condition": condition.to_json() if condition else None,
+        }
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> ImageCodec:
+        """Make the codec that ``facts`` describes."""
+        codec = cls(ImageSettings.read(facts["settings"], "codec.settings"))
+        condition = facts["condition"]
+        codec._set_spec(tuple(facts["shape"]), Spec.from_json(condition) if condition else None)
+        return codec
+
+    def _set_spec(self, shape: tuple[int, ...], condition: Spec | None) -> None:
+        grey = self._settings.binarise == "none"
+        self.spec = Spec(
+            axes=("channel", "height", "width"),
+            shape=tuple(int(side) for side in shape),
+            kind="continuous" if grey else "binary",
+            levels=LEVELS if grey else None,
+            condition=condition,
+        )

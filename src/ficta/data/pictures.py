@@ -1,0 +1,193 @@
+"""One picture file to one uint8 array: orientation, palettes, depth, transparency, size."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import struct
+import zipfile
+import zlib
+from typing import BinaryIO, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = frozenset(
+    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib")
+) | frozenset((".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".qoi"))
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "QOI")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ORIENTATION = 0x0112  # EXIF tag; values from 5 on swap width and height
+
+Unreadable = (
+    OSError,
+    SyntaxError,  # Pillow's plugins raise it for a broken header
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What opening and decoding a damaged file raises, one kind or another for each format."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What every picture is brought to."""
+
+    width: int
+    height: int
+    channels: int
+    fit: Literal["crop", "pad"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
+
+    Attributes:
+        pixels: uint8 (C, H, W).
+        size: its own size before fitting, as ``WxH``.
+        mode: its own mode, in Pillow's words.
+        notes: what was converted on the way.
+    """
+
+    pixels: np.ndarray
+    size: str
+    mode: str
+    notes: tuple[str, ...]
+
+
+class NotAPicture(Exception):  # noqa: N818 - the reason why an item is skipped, never shown as an error
+    """A file that cannot be used, with the reason."""
+
+
+def look(file: BinaryIO) -> tuple[tuple[int, int], bool]:
+    """Read a picture's header: its upright (width, height), and whether it is grey.
+
+    Raises:
+        NotAPicture: the header cannot be read.
+    """
+    try:
+        with _open(file) as image:
+            turned = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= 5
+            width, height = image.size
+            return ((height, width) if turned else (width, height)), _is_grey(image)
+    except Unreadable as error:
+        raise NotAPicture(reason(error)) from None
+
+
+def decode(file: BinaryIO, target: Target) -> Picture:
+    """Read a picture and bring it to ``target``.
+
+    Raises:
+        NotAPicture: the file cannot be read to its end, or has a kind of pixel that has no 8-bit form.
+    """
+    try:
+        with _open(file) as image:
+            size, mode = f"{image.width}x{image.height}", image.mode
+            notes = _notes(image)
+            image.draft(None, (2 * target.width, 2 * target.height))  # large JPEGs come at a half, a quarter …
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+    except Unreadable as error:
+        raise NotAPicture(reason(error)) from None
+    upright = _to_8_bits(upright, notes)
+    try:
+        fitted = fit(upright, target)
+    except ValueError as error:  # Pillow has no conversion from this mode
+        raise NotAPicture(f"{mode}: {error}") from None
+    return Picture(fitted, size, mode, tuple(notes))
+
+
+def fit(image: Image.Image, target: Target) -> np.ndarray:
+    """Bring an upright 8-bit picture to the target's channels and size: uint8 (C, H, W).
+
+    Transparency is laid on white unless the target has an alpha channel. ``crop`` fills the size and cuts what
+    stands over; ``pad`` shows all of the picture on black (on nothing, with an alpha channel).
+    """
+    mode = MODES[target.channels]
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    if image.mode == "RGBA" and mode != "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert(mode)
+    size = (target.width, target.height)
+    if image.size != size:
+        image = _pad(image, size) if target.fit == "pad" else ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)  # HWC => CHW
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """All of the picture in the middle of ``size``; a very long one keeps at least one pixel of its breadth."""
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new(image.mode, size)
+    canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return canvas
+
+
+def reason(error: BaseException) -> str:
+    """Why a file was not read, in one line."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too many pixels, perhaps a decompression bomb: {_first_line(error)}"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """The formats that this Pillow reads; those that would start other programs (EPS) are never tried."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    return Image.open(file, formats=_formats())
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        colours = np.asarray(image.convert("RGB"))
+        return bool((colours == colours[..., :1]).all())
+    return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+
+
+def _notes(image: Image.Image) -> list[str]:
+    """What conversion will lose, by Pillow's view of the file before decoding."""
+    notes = []
+    if getattr(image, "is_animated", False):
+        notes.append("several frames, the first is used")
+    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and not image.mode.startswith("I"):
+        notes.append("16 bits a channel, scaled to 8")
+    return notes
+
+
+def _to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    if image.mode == "F":
+        raise NotAPicture("floating-point pixels have no agreed range; save them with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    deep = np.asarray(image).astype(np.int64)
+    if deep.min() < 0 or deep.max() > 65535:
+        raise NotAPicture("pixels of 32 bits; save them with 8 or 16 bits")
+    notes.append("16 bits a channel, scaled to 8")
+    return Image.fromarray(np.rint(deep / 257).astype(np.uint8))

@@ -1,0 +1,170 @@
+"""The ingestion report: what was read, skipped, converted, and what training will see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ficta.base.spec import Spec
+from ficta.base.words import count
+from ficta.data import cache, splits
+from ficta.data.settings import DataSettings
+
+FEW = 200  # training samples below which a model mostly learns copies
+IMBALANCE = 10  # times that the largest label may outnumber the smallest
+MOST_SIZES = 20  # kinds listed in the report, of sizes above all
+SHOWN = 10  # labels, skipped files and sizes shown to people
+
+
+def build_report(
+    settings: DataSettings, entry: cache.Entry, rows: Mapping[str, splits.Rows], origin: Mapping[str, str], spec: Spec
+) -> dict[str, Any]:
+    """Collect the report (data.json): JSON types, the same for the same data and settings."""
+    facts = entry.facts
+    tallies = facts["tallies"]
+    report = {
+        "source": settings.path,
+        "kind": facts["kind"],
+        "codec": facts["codec"],
+        "read": facts["read"],
+        "skipped": facts["skipped"],
+        "ignored": facts["ignored"],
+        "notes": facts["listing_notes"]
+        + [f"{what}: {count(n)}" for what, n in tallies.get("notes", {}).items()]
+        + _resized(settings, entry),
+        "sizes": _most(tallies.get("sizes", {})),
+        "modes": tallies.get("modes", {}),
+        "stored_shape": list(entry.stored.shape[1:]),
+        "stored_range": facts["stored_range"],
+        "levels": spec.levels,
+        "spec": json.loads(json.dumps(spec.to_json())),  # tuples => lists, as data.json gives them back
+        "categories": facts["categories"],
+        "labels": {name: _balance(entry.labels[rows[name]], facts["categories"]) for name in splits.NAMES},
+        "unlabelled": int((entry.labels < 0).sum()),
+        "duplicates": _duplicates(entry, rows),
+        "splits": {name: len(rows[name]) for name in splits.NAMES},
+        "split_origin": dict(origin),
+        "content_hash": facts["content_hash"],
+    }
+    report["training_sees"] = _seen(report, spec)
+    report["warnings"] = _warnings(report, origin)
+    return report
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """The report as lines for people."""
+    duplicates = report["duplicates"]
+    lines = [
+        f"source      {report['source']} ({report['kind']})",
+        f"read        {count(report['read'])}",
+        f"skipped     {count(len(report['skipped']))}",
+        *(f"            {item['name']}: {item['reason']}" for item in report["skipped"][:SHOWN]),
+        f"ignored     {_listed(report['ignored']) or 'none'}",
+        f"sizes       {_listed(report['sizes'])}",
+        f"modes       {_listed(report['modes'])}",
+        f"labels      {_labels(report)}",
+        f"duplicates  {count(duplicates['extra'])} beyond the first of {count(duplicates['groups'])} groups, "
+        f"{count(duplicates['across_splits'])} across splits",
+        "splits      "
+        + ", ".join(f"{name} {count(n)} ({report['split_origin'][name]})" for name, n in report["splits"].items()),
+        f"content     {report['content_hash'][:16]}",
+        f"training    {report['training_sees']}",
+        *(f"note        {note}" for note in report["notes"]),
+        *(f"warning     {warning}" for warning in report["warnings"]),
+    ]
+    return "\n".join(lines)
+
+
+def _most(tally: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent kinds; the rest under one name."""
+    kinds = sorted(tally.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(number for _, number in kinds[MOST_SIZES:])
+    return dict(kinds[:MOST_SIZES]) | ({"other": rest} if rest else {})
+
+
+def _resized(settings: DataSettings, entry: cache.Entry) -> list[str]:
+    """How pictures of other sizes became the one that is trained on."""
+    if entry.facts["codec"] != "image":
+        return []
+    size = f"{entry.stored.shape[3]}x{entry.stored.shape[2]}"
+    others = sum(number for own, number in entry.facts["tallies"]["sizes"].items() if own != size)
+    how = "cropped to the middle" if settings.image.fit == "crop" else "padded with black"
+    return [f"brought to {size} from other sizes, {how} where the aspect differs: {count(others)}"] if others else []
+
+
+def _balance(labels: np.ndarray, categories: list[str]) -> dict[str, int]:
+    counts = np.bincount(labels[labels >= 0], minlength=len(categories))
+    return {name: int(number) for name, number in zip(categories, counts, strict=True)}
+
+
+def _duplicates(entry: cache.Entry, rows: Mapping[str, splits.Rows]) -> dict[str, int]:
+    number = splits.groups(entry.digests)
+    pairs = np.unique(np.stack([number, entry.labels]), axis=1)[0]
+    conflicts = int((np.bincount(pairs) > 1).sum())
+    return splits.duplicates(entry.digests, rows) | {"groups_with_different_labels": conflicts}
+
+
+def _seen(report: Mapping[str, Any], spec: Spec) -> str:
+    shape = " x ".join(f"{length} {axis}" for axis, length in zip(spec.axes, spec.shape, strict=True))
+    values = f"{spec.levels} levels in [-1, 1]" if spec.kind == "continuous" else "values 0 and 1"
+    condition = f", one of {len(spec.condition.categories)} labels" if spec.condition else ""
+    return f"{count(report['splits']['train'])} samples of {shape}, {values}{condition}"
+
+
+def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]:
+    found = []
+    train, duplicates = report["splits"]["train"], report["duplicates"]
+    if train < FEW:
+        found.append(f"only {train} pictures to train on: expect copies")
+    found += [
+        f"no {name} samples: what is measured on them will be missing"
+        for name in ("validation", "test")
+        if not report["splits"][name]
+    ]
+    if duplicates["across_splits"]:
+        found.append(
+            f"{count(duplicates['across_splits'])} pictures stand in more than one of the source's splits: "
+            "what is measured on test will look better than it is"
+        )
+    if duplicates["groups_with_different_labels"]:
+        found.append(f"{count(duplicates['groups_with_different_labels'])} pictures stand there with different labels")
+    found += _label_warnings(report)
+    low, high = report["stored_range"]
+    if low == high:
+        found.append(f"all values are {low:g}: there is nothing to learn")
+    elif report["codec"] == "image" and high < 32:
+        found.append(f"the brightest value is {high:g} of 255: scale the pictures to the whole range")
+    return found
+
+
+def _label_warnings(report: Mapping[str, Any]) -> list[str]:
+    found = []
+    categories, counts = report["categories"], report["labels"]["train"]
+    if categories and report["unlabelled"]:
+        found.append(f"{count(report['unlabelled'])} of {count(report['read'])} pictures have no label")
+    if len(categories) == 1:
+        found.append(f"all labelled pictures have the same label, {categories[0]!r}")
+    absent = [name for name, number in counts.items() if not number]
+    if absent:
+        found.append(f"no training picture has the label {', '.join(absent[:SHOWN])}")
+    present = {name: number for name, number in counts.items() if number}
+    if present:
+        most, least = max(present, key=lambda n: present[n]), min(present, key=lambda n: present[n])
+        if present[most] > IMBALANCE * present[least]:
+            found.append(f"labels are unbalanced: {present[most]} of {most}, {present[least]} of {least}")
+    return found
+
+
+def _labels(report: Mapping[str, Any]) -> str:
+    if not report["categories"]:
+        return "none"
+    balance = _listed(report["labels"]["train"])
+    return f"{len(report['categories'])} in train: {balance}"
+
+
+def _listed(tally: Mapping[str, int]) -> str:
+    shown = [f"{name} {count(number)}" for name, number in list(tally.items())[:SHOWN]]
+    return ", ".join(shown) + (f", and {len(tally) - SHOWN} more" if len(tally) > SHOWN else "")

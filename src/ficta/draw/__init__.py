@@ -1,0 +1,1 @@
+"""Arrays in, pictures out: sheets, plots, animations. No model, no torch."""

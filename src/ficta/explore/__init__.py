@@ -1,0 +1,1 @@
+"""Questions a person asks of a trained model: maps, walks, reconstructions."""

@@ -1,0 +1,144 @@
+"""Pictures of what a model has learnt. Each returns an image, or None where the family cannot answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.special import ndtri
+from torch import Tensor
+
+from ficta.base.seeds import mix
+from ficta.compute.noise import latents
+from ficta.data.dataset import Split
+from ficta.draw.plots import scatter
+from ficta.models.family import Decodes, Encodes, Family, device_of
+from ficta.runs.run import Run
+from ficta.runs.sampling import sample
+
+MAP_ITEMS = 3000
+MAP_SAMPLES = 300
+COLLINEAR = 0.9995
+Projection = Literal["pca", "tsne"]
+
+
+def sheet(run: Run, seed: int) -> Image.Image:
+    """Ten by ten samples; a conditional run takes its labels in turn."""
+    return run.codec.preview(np.concatenate(list(sample(run, 100, seed=seed))), columns=10)
+
+
+@torch.no_grad()
+def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image.Image | None:
+    """Walks between random latents along great circles, one a row (White 2016, arXiv:1609.04468)."""
+    family = run.family
+    if not isinstance(family, Decodes):
+        return None
+    ends = latents(mix(seed, "walks"), 0, 2 * rows, family.latent_dim)
+    walks = torch.cat([slerp(ends[2 * row], ends[2 * row + 1], steps) for row in range(rows)])
+    condition = _one_label_a_row(family, rows, steps)
+    return run.codec.preview(run.codec.decode(family.decode(walks.to(device_of(family)), condition)), columns=steps)
+
+
+@torch.no_grad()
+def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | None:
+    """Held-out items (rows 1, 3, …) above what the model makes of them (rows 2, 4, …)."""
+    family = run.family
+    if not isinstance(family, Encodes) or len(split) == 0:
+        return None
+    shown = min(2 * count, len(split))
+    if shown > count:
+        shown = 2 * (shown // 2)
+        count = shown // 2
+    items = split.read(0, shown)
+    condition = _labels(run, split, 0, shown)
+    again = run.codec.decode(family.decode(family.encode(_encoded(run, items), condition), condition))
+    rows = [part[start : start + count] for start in range(0, shown, count) for part in (items, again)]
+    return run.codec.preview(np.concatenate(rows), columns=min(count, shown))
+
+
+@torch.no_grad()
+def manifold(run: Run, side: int = 20) -> Image.Image | None:
+    """What the model makes of a grid over its latent space, evenly spread over the prior; only for two latents."""
+    family = run.family
+    if not isinstance(family, Decodes) or family.latent_dim != 2:
+        return None
+    ticks = torch.from_numpy(ndtri((np.arange(side) + 0.5) / side)).float()
+    across, down = torch.meshgrid(ticks, ticks.flip(0), indexing="xy")  # up is positive, as in the map
+    grid = torch.stack([across, down], -1).reshape(-1, 2)
+    condition = torch.zeros(len(grid), dtype=torch.int64) if family.spec.condition else None
+    return run.codec.preview(run.codec.decode(family.decode(grid.to(device_of(family)), condition)), columns=side)
+
+
+@torch.no_grad()
+def latent_map(
+    run: Run, split: Split, names: tuple[str, ...], seed: int, projection: Projection = "pca"
+) -> Image.Image | None:
+    """Held-out items in latent space, coloured by label, and generated samples among them."""
+    family = run.family
+    if not isinstance(family, Encodes) or len(split) < 3:
+        return None
+    count = min(MAP_ITEMS, len(split))
+    points = _encode_all(run, split.read(0, count), _labels(run, split, 0, count))
+    made = np.concatenate(list(sample(run, MAP_SAMPLES, seed=seed)))
+    turns = None
+    if family.spec.condition is not None:
+        turns = torch.arange(len(made)) % len(family.spec.condition.categories)
+    flat, axes = _flatten(np.concatenate([points, _encode_all(run, made, turns)]), projection, seed)
+    labels = split.read_labels(0, count)
+    return scatter(flat[:count], labels, names, flat[count:], title="Held-out data in latent space", axes=axes)
+
+
+def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Points from ``a`` to ``b`` (D,) that keep the length typical of a Gaussian: float (steps, D)."""
+    cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp(min=1e-12)
+    t = torch.linspace(0, 1, steps)[:, None]
+    if abs(cosine) > COLLINEAR:  # no great circle, or any
+        return torch.lerp(a[None], b[None], t)
+    angle = torch.acos(cosine)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def _encode_all(run: Run, items: np.ndarray, condition: Tensor | None) -> np.ndarray:
+    family = run.family
+    assert isinstance(family, Encodes)
+    parts = []
+    for start in range(0, len(items), 256):
+        given = None if condition is None else condition[start : start + 256]
+        parts.append(family.encode(_encoded(run, items[start : start + 256]), given).cpu())
+    return torch.cat(parts).numpy()
+
+
+def _encoded(run: Run, items: np.ndarray) -> Tensor:
+    return run.codec.encode(torch.from_numpy(np.ascontiguousarray(items)).to(device_of(run.family)))
+
+
+def _labels(run: Run, split: Split, start: int, stop: int) -> Tensor | None:
+    labels = split.read_labels(start, stop)
+    return torch.from_numpy(labels) if run.codec.spec.condition is not None and labels is not None else None
+
+
+def _one_label_a_row(family: Family, rows: int, steps: int) -> Tensor | None:
+    condition = family.spec.condition
+    return torch.arange(rows).repeat_interleave(steps) % len(condition.categories) if condition else None
+
+
+def _flatten(points: np.ndarray, projection: Projection, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
+    """Bring points (n, D) to two dimensions; names of the axes."""
+    if points.shape[1] == 2:
+        return points, ("latent 1", "latent 2")
+    if points.shape[1] == 1:
+        return np.concatenate([points, np.zeros_like(points)], 1), ("latent 1", "")
+    if projection == "tsne":
+        from sklearn.manifold import TSNE  # slow to import, and few ask for it
+
+        perplexity = min(30, (len(points) - 1) / 3)
+        flat = TSNE(perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(points)
+        return np.asarray(flat), ("t-SNE 1", "t-SNE 2")
+    from sklearn.decomposition import PCA
+
+    pca = PCA(2, random_state=seed % 2**32)
+    flat = pca.fit_transform(points)
+    shares = [f"component {i + 1} ({share:.0%} of variance)" for i, share in enumerate(pca.explained_variance_ratio_)]
+    return flat, (shares[0], shares[1])

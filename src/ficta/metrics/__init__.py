@@ -1,0 +1,1 @@
+"""Features -> statistics -> number, on arrays; judges other people's samples too."""

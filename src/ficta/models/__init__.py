@@ -1,0 +1,1 @@
+"""One family per file, top to bottom, its settings inside."""

@@ -1,0 +1,166 @@
+"""What a family of models is to the rest: phases to train, and a way to make samples."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ficta.base.settings import Settings
+from ficta.base.spec import Spec
+from ficta.compute.collectives import Collectives
+from ficta.compute.noise import Noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What a phase sees.
+
+    Attributes:
+        data: model tensor, float (B, *spec.shape).
+        condition: encoded condition, int64 (B,), or None.
+        seen: samples seen so far in this run, 0-d int64 on the device: schedules read it.
+        noise: this phase's random numbers for this batch.
+    """
+
+    data: Tensor
+    condition: Tensor | None
+    seen: Tensor
+    noise: Noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Losses:
+    """What a phase gives back.
+
+    Attributes:
+        value: cost of each sample, float (B,), not averaged: the loop averages, an audit of privacy must not.
+        weight: units summed in each value (tokens, observed cells), float (B,); None means 1.
+        terms: detached parts for reports, (B,) each, with the unit in the name.
+    """
+
+    value: Tensor
+    terms: Mapping[str, Tensor]
+    weight: Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One optimiser's turn on a batch.
+
+    Attributes:
+        name: for reports and for its random numbers.
+        modules: attributes of the family whose parameters it moves.
+        loss: from a batch to costs.
+        optimiser: name in ``Family.optimisers``; two phases may share one.
+        every: it runs on each step whose number this divides.
+        couples_samples: a sample's cost depends on the others in its batch; private training refuses that.
+        second_order: it differentiates a gradient; never compiled.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    loss: Callable[[Batch], Losses]
+    optimiser: str
+    every: int = 1
+    couples_samples: bool = False
+    second_order: bool = False
+
+
+class OptimiserSettings(Settings):
+    """Adam (Kingma & Ba 2015) and its kin."""
+
+    kind: Annotated[Literal["adam", "adamw"], Field(description="adamw decouples weight decay")] = "adam"
+    rate: Annotated[float, Field(gt=0, description="learning rate")] = 1e-3
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+        Field(description="decay of the first and second moment"),
+    ] = (0.9, 0.999)
+    epsilon: Annotated[float, Field(gt=0, description="added to the root of the second moment")] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0, description="pull of weights towards zero")] = 0.0
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
+        """The torch optimiser for these parameters; fused into one kernel a step."""
+        kind = torch.optim.AdamW if self.kind == "adamw" else torch.optim.Adam
+        return kind(
+            parameters, lr=self.rate, betas=self.betas, eps=self.epsilon, weight_decay=self.weight_decay, fused=True
+        )
+
+
+class SampleSettings(Settings):
+    """How samples are made from a trained model."""
+
+    temperature: Annotated[float, Field(ge=0, description="spread of the latents; below 1 safer and less varied")] = 1.0
+
+
+class Family(nn.Module, abc.ABC):
+    """A model and its objective; leaf classes are final.
+
+    ``networks`` of the constructor takes the place of networks that the settings would build, by attribute name.
+    """
+
+    settings_type: ClassVar[type[Settings]]
+    roles: ClassVar[tuple[str, ...]]
+    """Attributes that hold networks a user may bring."""
+    spec: Spec
+
+    @abc.abstractmethod
+    def __init__(self, settings: Settings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+
+    @abc.abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """What happens in a step, in order."""
+
+    @abc.abstractmethod
+    def optimisers(self) -> Mapping[str, OptimiserSettings]:
+        """The optimisers that phases name."""
+
+    def after_step(self, seen: Tensor, collectives: Collectives) -> None:
+        """Update state that is not learnt by gradient and shared by all ranks (codebooks, augmentation strength)."""
+
+    @abc.abstractmethod
+    def sample(
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+    ) -> Tensor:
+        """Make samples ``first`` to ``first + n``; sample i depends on (seed, i) and its condition alone.
+
+        Returns:
+            Model space, float (n, *spec.shape).
+        """
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A family whose samples are a function of a latent vector."""
+
+    latent_dim: int
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Latents float (B, latent_dim) => model space float (B, *spec.shape)."""
+
+
+@runtime_checkable
+class Encodes(Decodes, Protocol):
+    """A family that also finds the latent vector of a sample."""
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Model space float (B, *spec.shape) => posterior mean float (B, latent_dim)."""
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """A family with a bound on the likelihood."""
+
+    def bound(self, batch: Batch) -> Losses:
+        """Negative evidence lower bound of each sample in nats, (B,), with its terms."""
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are."""
+    return next(module.parameters()).device

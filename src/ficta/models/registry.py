@@ -1,0 +1,96 @@
+"""The families there are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ficta.base.errors import UsageError
+from ficta.base.spec import Spec
+from ficta.base.words import nearest
+from ficta.compute.noise import Noise
+from ficta.models.family import Batch, Family, Phase
+from ficta.models.gan import Gan
+from ficta.models.vae import Vae
+
+
+class Entry(NamedTuple):
+    """A family and where it comes from."""
+
+    family: type[Family]
+    title: str
+    year: int
+    paper: str
+
+
+FAMILIES: dict[str, Entry] = {
+    "vae": Entry(Vae, "Auto-Encoding Variational Bayes (Kingma & Welling)", 2014, "arXiv:1312.6114"),
+    "gan": Entry(Gan, "Generative Adversarial Nets (Goodfellow et al.)", 2014, "arXiv:1406.2661"),
+}
+
+
+def find(name: str) -> type[Family]:
+    """The family of this name.
+
+    Raises:
+        UsageError: there is none; the error names the nearest.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"unknown family {name!r}: {nearest(name, FAMILIES)}")
+    return FAMILIES[name].family
+
+
+def build(
+    name: str, settings: Mapping[str, Any], spec: Spec, networks: Mapping[str, nn.Module] | None = None
+) -> Family:
+    """A family with fresh weights.
+
+    Args:
+        name: in ``FAMILIES``.
+        settings: its settings, as TOML gives them.
+        spec: what the data are.
+        networks: networks that take the place of built ones, by role.
+
+    Raises:
+        UsageError: unknown family, setting or role, or a Spec that the family cannot serve.
+    """
+    family = find(name)
+    for role in networks or {}:
+        if role not in family.roles:
+            raise UsageError(f"a {name} has no network {role!r}: {nearest(role, family.roles)}")
+    own = {role: module.cpu() for role, module in (networks or {}).items()}
+    built = family(family.settings_type.read(settings, "model"), spec, own)
+    if own:
+        _try_out(copy.deepcopy(built), own)
+    return built
+
+
+def _check_reached(family: Family, phase: Phase, cost: Tensor) -> None:
+    """Refuse a network with parameters that its phase's cost does not depend on."""
+    named = [(f"{name}.{key}", p) for name in phase.modules for key, p in getattr(family, name).named_parameters()]
+    gradients = torch.autograd.grad(cost.sum(), [p for _, p in named], allow_unused=True)
+    unused = [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None]
+    if unused and not phase.second_order:
+        raise ValueError(f"parameter {unused[0]} has no part in the {phase.name} cost; remove it or freeze it")
+
+
+def _try_out(family: Family, networks: Mapping[str, nn.Module]) -> None:
+    """Let two blank samples through, so that a network that does not fit is refused here and by name."""
+    condition = torch.zeros(2, dtype=torch.int64) if family.spec.condition else None
+    batch = Batch(
+        torch.zeros(2, *family.spec.shape), condition, torch.zeros((), dtype=torch.int64), Noise.whole(0, "cpu", 2)
+    )
+    try:
+        with torch.enable_grad():
+            for phase in family.phases():
+                _check_reached(family, phase, phase.loss(batch).value)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        own = ", ".join(f"{role} ({type(module).__name__})" for role, module in networks.items())
+        raise UsageError(
+            f"own networks do not fit samples of shape {family.spec.shape}: {own}: {str(error).splitlines()[0]}; "
+            "docs/api.md has the shapes that each takes and gives"
+        ) from None

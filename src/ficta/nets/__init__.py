@@ -1,0 +1,1 @@
+"""Networks keyed by the number of axes, heads keyed by value kind; never by dataset. No objective."""

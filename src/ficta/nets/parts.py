@@ -1,0 +1,88 @@
+"""Small parts that networks share: activations, initial weights, the condition as a vector."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ficta.base.spec import Spec
+
+Activation = Literal["relu", "leaky_relu", "silu"]
+Initial = Literal["he", "glorot"]
+
+LEAK = 0.2  # slope of leaky_relu below zero
+
+
+class Act(nn.Module):
+    """Activation by name, in place: every use here follows a layer whose own backward does not need its output."""
+
+    def __init__(self, kind: Activation) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to a tensor of any shape."""
+        match self.kind:
+            case "relu":
+                return F.relu(x, inplace=True)
+            case "leaky_relu":
+                return F.leaky_relu(x, LEAK, inplace=True)
+            case "silu":
+                return F.silu(x)
+
+
+def initialise(network: nn.Module, initial: Initial, activation: Activation) -> None:
+    """Set the weights of linear and convolution layers; biases to zero.
+
+    Args:
+        network: its layers are changed in place. The last one, which no activation follows, gets a gain of 1.
+        initial: ``he`` keeps the variance of what is passed forward (He et al. 2015, arXiv:1502.01852, Eq. 10);
+            ``glorot`` is the uniform compromise between forward and backward (Glorot & Bengio 2010, Eq. 16).
+        activation: what follows every layer but the last.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)]
+    for layer in layers:
+        fan_in, fan_out = _fans(layer)
+        with torch.no_grad():
+            if initial == "glorot":
+                bound = math.sqrt(6 / (fan_in + fan_out))
+                layer.weight.uniform_(-bound, bound)
+            else:
+                gain = 1.0 if layer is layers[-1] else nn.init.calculate_gain(*_gain(activation))
+                layer.weight.normal_(0, gain / math.sqrt(fan_in))
+            if layer.bias is not None:
+                layer.bias.zero_()
+
+
+def condition_size(spec: Spec) -> int:
+    """Length of the condition as a vector: the number of categories, 0 for an unconditional Spec."""
+    return len(spec.condition.categories) if spec.condition else 0
+
+
+def condition_vector(condition: Tensor | None, size: int) -> Tensor | None:
+    """Category indices int64 (B,) as one-hot float32 (B, size); None stays None."""
+    return None if condition is None else F.one_hot(condition, size).float()
+
+
+def conditioning(condition: Tensor | None, size: int) -> tuple[Tensor, ...]:
+    """What a network takes after its input: the condition's vector, or nothing, so that any module will serve."""
+    vector = condition_vector(condition, size)
+    return () if vector is None else (vector,)
+
+
+def _gain(activation: Activation) -> tuple[Literal["relu", "leaky_relu"], float | None]:
+    return ("leaky_relu", LEAK) if activation == "leaky_relu" else ("relu", None)  # silu is close to relu
+
+
+def _fans(layer: nn.Module) -> tuple[float, float]:
+    """How many values feed one output, and how many outputs one value feeds."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    if not isinstance(layer, nn.modules.conv._ConvNd):
+        return weight.shape[1], weight.shape[0]
+    area, strides = math.prod(layer.kernel_size), math.prod(layer.stride)
+    if layer.transposed:  # a stride of s spreads each input over the output, so that 1/s of the kernel meets a value
+        return layer.in_channels * area / strides, layer.out_channels * area
+    return layer.in_channels * area, layer.out_channels * area / strides

@@ -1,0 +1,6 @@
+"""What stands in a run, told to a person: report.html and card.md."""
+
+from ficta.report.card import write_card
+from ficta.report.page import write_report
+
+__all__ = ["write_card", "write_report"]

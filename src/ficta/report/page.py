@@ -1,0 +1,124 @@
+"""The report: one self-contained page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from ficta.base.files import write_text
+from ficta.base.words import count, duration
+from ficta.report import ingested, pictures, story
+from ficta.report.facts import Facts
+from ficta.report.words import flatten, name_and_unit, number, quantity, sentence
+
+OPTION = re.compile(r"--[a-z][a-z-]*(?: [\w.…]+=[\w.…]*[\w…]| \d+)?")
+MOST_ROWS = 20  # of the table of reports
+MOST_LISTED = 50  # of skipped files and labels; all of them stand in data.json
+
+
+def write_report(run: Facts) -> Path:
+    """Write ``report.html`` into the run folder: everything a person wants to know, in one file without scripts.
+
+    Args:
+        run: a run in any state, one that has not made a report yet included.
+
+    Returns:
+        Where it was written.
+    """
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"sentence": sentence, "options_marked": options_marked}
+    path = run.path / "report.html"
+    write_text(path, environment.get_template("report.html.j2").render(_content(run)))
+    return path
+
+
+def options_marked(text: str) -> markupsafe.Markup:
+    """Text in which options such as ``--set train.decay=cosine`` stand as code that is not broken over lines."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", escaped))  # escaped one line above
+
+
+def _content(run: Facts) -> dict[str, Any]:
+    """What the template shows."""
+    sheets = pictures.sheets_over_time(run)
+    explored, left_out = pictures.explored(run)
+    last = run.history[-1] if run.history else {}
+    return {
+        "title": story.title(run),
+        "what": " · ".join(
+            str(part) for part in (story.family(run), run.recipe.get("preset"), ingested.source(run)) if part
+        ),
+        "verdict": story.judgement(last.get("verdict")),
+        "summary": story.summary(run),
+        "figures": story.figures(run),
+        "latest": pictures.sheet(sheets[-1], pictures.SHEET_BYTES) if sheets else None,
+        "plan": story.plan_rows(run),
+        "happened": story.happened(run),
+        "machine": story.machine(run),
+        "curves": pictures.curves(run),
+        "reports": _reports(run),
+        "stretches": story.stretches(run),
+        "sheets": [pictures.sheet(path, pictures.SMALL_BYTES) for path in sheets] if len(sheets) > 1 else [],
+        "animation": pictures.animation(run),
+        "explored": explored,
+        "left_out": left_out,
+        "results": story.result_rows(run),
+        "data": ingested.data_rows(run),
+        "warnings": [str(warning) for warning in run.data.get("warnings") or []],
+        "remarks": ingested.remarks(run),
+        "skipped": _first(run.data.get("skipped") or []),
+        "balance": pictures.balance(run),
+        "labels": _labels(run),
+        "settings": flatten(run.recipe),
+        "commands": story.commands(run),
+        "going_on": story.going_on(run),
+        "version": str(run.plan.get("machine", {}).get("ficta", "")),
+    }
+
+
+def _reports(run: Facts) -> dict[str, list[list[str]]]:
+    """The numbers behind the curves: a heading and at most twenty rows, the last report always among them."""
+    names: list[str] = []
+    for line in run.history:
+        names += [name for name in _measured(line) if name not in names]
+    step = max(1, -(-len(run.history) // MOST_ROWS))
+    chosen = run.history[::-1][::step][::-1]
+    rows = []
+    for line in chosen:
+        values = _measured(line)
+        cells = [quantity(name, values[name]) if name in values else "" for name in names]
+        rows.append([count(line["seen"]), duration(line["seconds"]), number(line["samples_per_second"]), *cells])
+    return {
+        "head": [["samples seen", "time", "samples a second", *(name_and_unit(name)[0] for name in names)]],
+        "rows": rows,
+    }
+
+
+def _measured(line: dict[str, Any]) -> dict[str, Any]:
+    others = {name: value for name, value in line.items() if name.startswith("heldout_") or name == "spread_ratio"}
+    return {**line.get("losses", {}), **others}
+
+
+def _labels(run: Facts) -> dict[str, Any]:
+    """The label balance as a table: splits across, labels down; and how many labels it leaves out."""
+    balance = ingested.balance(run)
+    labels: list[str] = []
+    for counts in balance.values():
+        labels += [label for label in counts if label not in labels]
+    rows = [[label, *(count(counts.get(label, 0)) for counts in balance.values())] for label in labels]
+    return {"splits": list(balance), **_first(rows)}
+
+
+def _first(rows: list[Any]) -> dict[str, Any]:
+    return {"rows": rows[:MOST_LISTED], "more": max(0, len(rows) - MOST_LISTED), "all": len(rows)}

@@ -1,0 +1,1 @@
+"""The run folder: create, open, list, lock; each file in it has one writer, through here."""

@@ -1,0 +1,100 @@
+"""A run as its readers see it: facts, codec, trained model."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ficta.base.errors import FictaError, UsageError
+from ficta.compute import tensors
+from ficta.data.codec import Codec
+from ficta.data.registry import codec_from_facts
+from ficta.models.family import Family
+from ficta.models.registry import build
+from ficta.runs.folder import RunFolder
+
+
+class Run:
+    """A run folder, read. Nothing here writes."""
+
+    def __init__(self, path: Path | str, networks: Mapping[str, nn.Module] | None = None) -> None:
+        self.folder = RunFolder(Path(path))
+        self.path = self.folder.path
+        if not self.folder.exists:
+            what = "holds no run (no recipe.toml)" if self.path.exists() else "does not exist"
+            raise UsageError(f"{self.path} {what}; 'ficta runs' lists what there is")
+        self.recipe = self.folder.recipe()
+        self._networks = dict(networks or {})
+        missing = set(self.recipe.get("networks", {})) - set(self._networks)
+        self._missing = sorted(missing)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The ingestion report."""
+        return self.folder.json("data")
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What was planned before the first step; empty if training has not got there."""
+        return self.folder.json("plan")
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a report."""
+        return self.folder.lines("history")
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Measured results."""
+        return self.folder.lines("results")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the target in samples is reached."""
+        target = self.recipe["train"].get("samples")
+        return target is not None and self.folder.latest_seen() >= target
+
+    @functools.cached_property
+    def codec(self) -> Codec:
+        """The fitted codec."""
+        path = self.path / "codec.json"
+        try:
+            return codec_from_facts(self.folder.json("codec"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FictaError(f"{path} is damaged ({error!r}); restore it, or train the run again") from None
+
+    @functools.cached_property
+    def family(self) -> Family:
+        """The model with its averaged weights, on the CPU, for use rather than training.
+
+        Raises:
+            UsageError: the run was trained with a network of the user's own that was not given.
+            FictaError: nothing was saved yet, or the weights are damaged or of other networks.
+        """
+        if self._missing:
+            wanted = ", ".join(f"{role} ({self.recipe['networks'][role]})" for role in self._missing)
+            raise UsageError(
+                f"{self.path} was trained with networks of its owner's own: {wanted}; give them by "
+                "open_run(path, network={'" + self._missing[0] + "': module})"
+            )
+        if not self.folder.weights.exists():
+            raise FictaError(f"{self.path} has no weights yet; train it first")
+        family = build(self.recipe["family"], self.recipe["model"], self.codec.spec, copy.deepcopy(self._networks))
+        weights, _ = tensors.load(self.folder.weights)
+        try:
+            family.load_state_dict(weights)
+        except RuntimeError as error:
+            raise FictaError(
+                f"{self.folder.weights} does not fit the networks: {str(error).splitlines()[-1].strip()}"
+            ) from None
+        return family.eval().requires_grad_(False)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Folders directly below ``folder`` that hold a run, by name."""
+    return [path for path in sorted(folder.iterdir()) if RunFolder(path).exists] if folder.is_dir() else []

@@ -1,0 +1,70 @@
+"""Samples of a trained run, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ficta.base.errors import UsageError
+from ficta.base.words import nearest
+from ficta.models.family import SampleSettings, device_of
+from ficta.runs.run import Run
+
+CHUNK = 256
+
+
+def label_index(run: Run, label: str | None) -> int | None:
+    """Index of a label's name, for a conditional run.
+
+    Raises:
+        UsageError: the run is unconditional, or has no such label.
+    """
+    condition = run.codec.spec.condition
+    if label is None:
+        return None
+    if condition is None:
+        raise UsageError(f"{run.path} was trained without labels; train with --conditional to ask for one")
+    if label not in condition.categories:
+        raise UsageError(f"no label {label!r}: {nearest(label, condition.categories)}")
+    return condition.categories.index(label)
+
+
+@torch.no_grad()
+def sample(
+    run: Run,
+    n: int,
+    *,
+    label: str | None = None,
+    seed: int = 0,
+    options: SampleSettings | None = None,
+    chunk: int = CHUNK,
+) -> Iterator[np.ndarray]:
+    """Make ``n`` samples, some at a time; sample i depends on (seed, i) and its label alone.
+
+    Args:
+        run: a trained run.
+        n: how many.
+        label: of every sample; without, a conditional run takes its labels in turn.
+        seed: of the latents.
+        options: how.
+        chunk: samples at a time.
+
+    Yields:
+        Compact arrays (up to chunk, *stored shape).
+
+    Raises:
+        UsageError: fewer than one sample, or a label that the run lacks.
+    """
+    if n < 1:
+        raise UsageError(f"{n} samples: ask for at least 1")
+    family, codec = run.family, run.codec
+    index, device = label_index(run, label), device_of(family)
+    for first in range(0, n, chunk):
+        count = min(chunk, n - first)
+        condition = None
+        if codec.spec.condition is not None:
+            turns = torch.arange(first, first + count, device=device) % len(codec.spec.condition.categories)
+            condition = turns if index is None else torch.full_like(turns, index)
+        yield codec.decode(family.sample(count, condition, options=options or SampleSettings(), seed=seed, first=first))

@@ -1,0 +1,1 @@
+"""The one loop: recipe, phases, averaged weights, reports, verdicts, resume."""

@@ -1,0 +1,250 @@
+"""From a recipe to a finished run: data, weights, folder, plan, loop. Each process of a run calls it."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ficta.base.errors import FictaError, UsageError
+from ficta.base.files import PARTIAL
+from ficta.base.progress import Progress, silent
+from ficta.base.seeds import mix
+from ficta.base.words import count
+from ficta.compute import device as machine
+from ficta.compute.collectives import Collectives, joined, local_processes, local_rank
+from ficta.data.dataset import Dataset, Store
+from ficta.data.ingest import ingest
+from ficta.models.family import Family
+from ficta.models.registry import build
+from ficta.runs.folder import RunFolder
+from ficta.runs.run import Run
+from ficta.train.loop import Loop, Watcher
+from ficta.train.plan import make_plan, measure_rate
+from ficta.train.recipe import Recipe
+from ficta.train.stepper import Stepper
+
+DEFAULT_MINUTES = 5.0
+PROBE_SECONDS = 1.5
+REPORT_SHARE = 0.95  # of the time goes to steps where --minutes is asked for; the rest to reports and saving
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    networks: Mapping[str, nn.Module] | None = None,
+    watchers: Sequence[Watcher] = (),
+    progress: Progress = silent,
+    dry: bool = False,
+) -> dict[str, Any]:
+    """Train a run, or go on with it.
+
+    Args:
+        recipe: what is asked for.
+        out: the run folder.
+        networks: networks that the user brings, by role.
+        watchers: who is told.
+        progress: who is told about reading the data.
+        dry: only make the plan; write nothing.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UsageError: the folder holds another run, or a finished one, or the call is wrong in itself.
+        DataError: the data cannot be read.
+        FictaError: the run failed; what was saved before is intact.
+        VerdictError: a verdict stopped it.
+        InterruptedRun: a signal stopped it.
+    """
+    folder = RunFolder(out)
+    stored = Recipe.of(folder.recipe()) if folder.exists and not dry else None
+    device = _device(stored if stored and recipe.train.device == "auto" else recipe)
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, joined(device) as collectives:
+        if dry:
+            dataset = _read(recipe, collectives, progress)
+            return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[1]
+        if not collectives.leads:
+            return _run(recipe, folder, networks, device, collectives, (), progress)
+        _check_place(folder, recipe)
+        with folder.locked():
+            _check_place(folder, recipe)  # again: somebody may have begun in between
+            return _run(recipe, folder, networks, device, collectives, watchers, progress)
+
+
+def _run(
+    recipe: Recipe,
+    folder: RunFolder,
+    networks: Mapping[str, nn.Module] | None,
+    device: torch.device,
+    collectives: Collectives,
+    watchers: Sequence[Watcher],
+    progress: Progress,
+) -> dict[str, Any]:
+    """New or continued: get everything to where the loop can go on, then let it."""
+    content = collectives.broadcast(folder.recipe() if collectives.leads and folder.exists else None)
+    stored = Recipe.of(content) if content else None
+    asked = _continued(recipe, stored) if stored else recipe
+    dataset = _read(asked, collectives, progress)
+    if stored and folder.json("data").get("content_hash") != dataset.report["content_hash"]:
+        raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
+    start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
+    stepper, plan, resolved = _prepare(asked, dataset, networks, device, collectives, start)
+    seconds = _restore(stepper, folder) if stored else 0.0
+    if stepper.seen >= stepper.target:
+        raise UsageError(
+            f"{folder.path} is finished ({count(stepper.seen)} samples); to go on give a larger target, "
+            f"such as --samples {2 * stepper.seen}"
+        )
+    if collectives.leads:
+        if stored:
+            folder.write_recipe(resolved.content())
+        else:
+            folder.create(resolved.content(), dataset.report, dataset.codec.facts())
+            folder.write_plan(plan)
+        folder.rewind_history(stepper.seen)
+    collectives.wait()
+    going_on = f"going on from {count(stepper.seen)} samples" if stepper.seen else "new run"
+    for watcher in watchers:
+        watcher.planned(plan, f"{going_on} in {folder.path}")
+    validation = Store(dataset.splits["validation"], device, resolved.data.resident_limit)
+    try:
+        Loop(stepper, validation, folder, watchers, seconds).run()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise FictaError(f"out of memory: lower train.batch ({error})") from None
+    finally:
+        for watcher in watchers:
+            watcher.closed()
+    return plan
+
+
+def _read(recipe: Recipe, collectives: Collectives, progress: Progress) -> Dataset:
+    """The data; the first process fills the cache and the others find it there."""
+    if not collectives.leads:
+        collectives.wait()
+    dataset = ingest(recipe.data, progress)
+    if collectives.leads:
+        collectives.wait()
+    return dataset
+
+
+def _restore(stepper: Stepper, folder: RunFolder) -> float:
+    """Bring ``stepper`` to the newest saved state, if there is one; seconds that training took until then."""
+    state = folder.latest_state()
+    if state is None:
+        return 0.0
+    stepper.restore(*state)
+    return float(state[1]["seconds"])
+
+
+def _prepare(
+    recipe: Recipe,
+    dataset: Dataset,
+    networks: Mapping[str, nn.Module] | None,
+    device: torch.device,
+    collectives: Collectives,
+    start: str | None,
+) -> tuple[Stepper, dict[str, Any], Recipe]:
+    """Weights in place, the rate measured, what was left open resolved."""
+    settings = recipe.train
+    threads = settings.threads or max(1, torch.get_num_threads() // local_processes())
+    torch.set_num_threads(threads)
+    family = new_family(recipe, dataset, networks, start)
+    store = Store(dataset.splits["train"], device, recipe.data.resident_limit)
+
+    def stepper_for(weights: Family, target: int) -> Stepper:
+        return Stepper(weights, dataset.codec, store, settings, target, recipe.seed, device, collectives)
+
+    rate = collectives.broadcast(measure_rate(stepper_for(copy.deepcopy(family), 1), PROBE_SECONDS))
+    target = settings.samples or _target(recipe, len(store), rate)
+    stepper = stepper_for(family, target)
+    named = device.type if settings.device == "auto" else settings.device
+    found = {"samples": target, "threads": threads, "device": named}
+    resolved = recipe.model_copy(update={"train": settings.model_copy(update=found)})
+    return stepper, make_plan(stepper, rate, target), resolved
+
+
+def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Module] | None, start: str | None) -> Family:
+    """A family with the first weights of a run: as the seed decides, or the averaged ones of the run ``start``."""
+    torch.manual_seed(mix(recipe.seed, "weights"))
+    family = build(recipe.family, recipe.model, dataset.codec.spec, networks)
+    if start is None:
+        return family
+    mine, theirs = family.state_dict(), Run(start, networks).family.state_dict()
+    unlike = sorted(key for key in mine.keys() | theirs.keys() if _shape(mine, key) != _shape(theirs, key))
+    if unlike:
+        raise UsageError(f"--from {start}: its networks differ, in {unlike[0]} and {len(unlike) - 1} more")
+    family.load_state_dict(theirs)
+    return family
+
+
+def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
+
+
+def _target(recipe: Recipe, length: int, rate: float) -> int:
+    if recipe.train.epochs is not None:
+        return max(1, round(recipe.train.epochs * length))
+    minutes = recipe.train.minutes or DEFAULT_MINUTES
+    return max(recipe.train.batch, round(minutes * 60 * rate * REPORT_SHARE))
+
+
+def _device(recipe: Recipe) -> torch.device:
+    device = machine.pick(recipe.train.device)
+    if str(device) != "cuda":
+        return device
+    mine = torch.device("cuda", local_rank())
+    torch.cuda.set_device(mine)
+    return mine
+
+
+def _check_place(folder: RunFolder, recipe: Recipe) -> None:
+    """Refuse a folder that is something else, before anything is read."""
+    if folder.path.exists() and not folder.exists:
+        if not folder.path.is_dir():
+            raise UsageError(f"{folder.path} is a file; choose another --out")
+        others = [
+            entry.name
+            for entry in os.scandir(folder.path)
+            if entry.name not in ("lock", "samples", "state", "data.json", "codec.json")
+            and not entry.name.endswith(PARTIAL)
+        ]
+        if others:
+            raise UsageError(
+                f"{folder.path} holds something else than a run ({sorted(others)[0]}); choose another --out"
+            )
+    if folder.exists:
+        differences = recipe.differences(Recipe.of(folder.recipe()))
+        if differences:
+            raise UsageError(
+                f"{folder.path} holds another run ({'; '.join(differences)}); give its settings, or another --out"
+            )
+
+
+def _continued(recipe: Recipe, stored: Recipe) -> Recipe:
+    """The stored recipe, with what may change taken from the new one."""
+    asked, there = recipe.train, stored.train
+    same_target = all(getattr(asked, name) in (None, getattr(there, name)) for name in ("samples", "minutes", "epochs"))
+    target = {} if same_target else {name: getattr(asked, name) for name in ("samples", "minutes", "epochs")}
+    if target and there.decay != "none":
+        raise UsageError(
+            f"the learning rate of this run falls to 0 at {count(there.samples or 0)} samples; another target would "
+            "raise it again: keep the target, or start a new run with --from"
+        )
+    train = there.model_copy(
+        update={
+            **target,
+            "on_verdict": asked.on_verdict,
+            "save_every_minutes": asked.save_every_minutes,
+            "save_every_samples": asked.save_every_samples,
+        }
+    )
+    data = stored.data.model_copy(update={"mirror": recipe.data.mirror})
+    return stored.model_copy(update={"train": train, "data": data})

@@ -1,0 +1,260 @@
+"""One training step: every phase's turn on a fresh batch, whatever the family and the number of processes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ficta.base.errors import FictaError, UsageError
+from ficta.base.seeds import mix
+from ficta.compute import device as machine
+from ficta.compute.collectives import Collectives
+from ficta.compute.noise import Noise
+from ficta.data.codec import Codec
+from ficta.data.dataset import Order, Store
+from ficta.models.family import Batch, Family, Losses, Phase
+from ficta.train.recipe import TrainSettings
+
+EMA_RAMP = 0.05  # the average's half-life is at most this share of what was seen, as in StyleGAN2-ADA's training code
+
+
+@dataclasses.dataclass(frozen=True)
+class Micro:
+    """A micro-batch: its data, and which rows of the whole step it holds."""
+
+    data: Tensor
+    condition: Tensor | None
+    start: int
+
+
+class Stepper:
+    """A family in training: weights, their average, optimisers, and how far they have come."""
+
+    def __init__(
+        self,
+        family: Family,
+        codec: Codec,
+        store: Store,
+        settings: TrainSettings,
+        target: int,
+        seed: int,
+        device: torch.device,
+        collectives: Collectives,
+    ) -> None:
+        self.family: Family = machine.lay_out(family.to(device).train())
+        self.average = copy.deepcopy(self.family).requires_grad_(False).eval() if settings.ema_samples else self.family
+        self.phases = list(family.phases())
+        parts = settings.accumulate * collectives.ranks
+        if parts > 1 and any(phase.couples_samples for phase in self.phases):
+            raise UsageError(
+                "this cost couples the samples of a batch (free bits do), so a batch in several parts would train "
+                "something else: set train.accumulate = 1 and --devices 1"
+            )
+        self.parameters = {phase.name: _parameters(family, phase) for phase in self.phases}
+        self.optimisers = {
+            name: optimiser.build(
+                _unique(self.parameters[phase.name] for phase in self.phases if phase.optimiser == name)
+            )
+            for name, optimiser in family.optimisers().items()
+        }
+        self.rates = {name: settings.rate for name, settings in family.optimisers().items()}
+        self.settings, self.target, self.seed, self.device, self.collectives = (
+            settings,
+            target,
+            seed,
+            device,
+            collectives,
+        )
+        self.codec, self.store, self.order = codec, store, Order(len(store), seed)
+        self.seen = 0
+        self.step = 0
+        self.sums: dict[str, Tensor] = {}
+        self._seen_on_device = torch.zeros((), dtype=torch.int64, device=device)
+
+    @property
+    def samples_a_step(self) -> int:
+        """Samples that a step sees, over all processes and micro-batches."""
+        return self.settings.batch * self.settings.accumulate * self.collectives.ranks
+
+    def advance(self) -> None:
+        """Take one step."""
+        self._seen_on_device.fill_(self.seen)
+        machine.seed_layers(mix(self.seed, "layers", self.seen, self.collectives.rank), self.device)
+        factor = rate_factor(self.settings, self.seen, self.target)
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rates[name] * factor
+        micros = list(self._micros())
+        for phase in self.phases:
+            if self.step % phase.every == 0:
+                self._turn(phase, micros)
+        self.family.after_step(self._seen_on_device, self.collectives)
+        self.seen += self.samples_a_step
+        self.step += 1
+        self._average()
+
+    def _micros(self) -> Iterator[Micro]:
+        """This process's share of the step: row k of the step is position ``seen + k`` of the order."""
+        for turn in range(self.settings.accumulate):
+            start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
+            stored, condition = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
+            noise = self._noise("data", start)
+            data = machine.lay_out_batch(self.codec.encode(stored, noise))
+            yield Micro(data, condition if self.family.spec.condition else None, start)
+
+    def _noise(self, name: str, start: int) -> Noise:
+        key = mix(self.seed, "step", name, self.seen)
+        return Noise(key, self.device, self.samples_a_step, start, self.settings.batch)
+
+    def _turn(self, phase: Phase, micros: list[Micro]) -> None:
+        """Gradient of the phase's mean cost over the whole step, then its optimiser."""
+        parameters = self.parameters[phase.name]
+        gradients: list[Tensor] | None = None
+        weights: list[Tensor] = []
+        for micro in micros:
+            batch = Batch(micro.data, micro.condition, self._seen_on_device, self._noise(phase.name, micro.start))
+            with machine.autocast(self.device, self.settings.precision):
+                losses = phase.loss(batch)
+            mean = losses.value.sum() / self.samples_a_step
+            parts = torch.autograd.grad(mean, parameters, allow_unused=phase.second_order)
+            found = [torch.zeros_like(p) if part is None else part for p, part in zip(parameters, parts, strict=True)]
+            gradients = found if gradients is None else list(torch._foreach_add(gradients, found))
+            if losses.weight is not None:
+                weights.append(losses.weight.sum())
+            self._count(phase, losses)
+        assert gradients is not None
+        if weights:
+            *gradients, weight = self.collectives.sum([*gradients, torch.stack(weights).sum()])
+            torch._foreach_mul_(gradients, self.samples_a_step / weight)
+        else:
+            gradients = self.collectives.sum(gradients)
+        if self.settings.clip_norm is not None:
+            _clip(gradients, self.settings.clip_norm)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = _laid_out_like(parameter, gradient)
+        self.optimisers[phase.optimiser].step()
+        for parameter in parameters:
+            parameter.grad = None
+
+    def _count(self, phase: Phase, losses: Losses) -> None:
+        """Add to the sums that the next report divides; nothing here waits for the device."""
+        for name, values in {phase.name: losses.value.detach(), **losses.terms}.items():
+            row = torch.stack([values.double().sum(), torch.full_like(values[0], len(values), dtype=torch.float64)])
+            self.sums[name] = self.sums[name] + row if name in self.sums else row
+
+    def take_means(self) -> dict[str, float]:
+        """Mean of each loss and term since the last call, over all processes."""
+        names = sorted(self.sums)
+        summed = self.collectives.sum([self.sums[name] for name in names])
+        self.sums = {}
+        return {name: (row[0] / row[1]).item() for name, row in zip(names, summed, strict=True)}
+
+    def _average(self) -> None:
+        if self.average is self.family:
+            return
+        half_life = min(self.settings.ema_samples, self.seen * EMA_RAMP)
+        keep = 0.5 ** (self.samples_a_step / max(half_life, 1e-8))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.family.parameters()), 1 - keep)
+            for mine, theirs in zip(self.average.buffers(), self.family.buffers(), strict=True):
+                mine.copy_(theirs)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """All that going on needs: named tensors, and facts as strings."""
+        tensors = {f"weights/{name}": value for name, value in self.family.state_dict().items()}
+        if self.average is not self.family:
+            tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        for name, optimiser in self.optimisers.items():
+            for number, entry in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser/{name}/{number}/{key}": value for key, value in entry.items()}
+        tensors |= {f"sums/{name}": value for name, value in self.sums.items()}
+        return tensors, {
+            "progress": json.dumps({"seen": self.seen, "step": self.step, "ranks": self.collectives.ranks})
+        }
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+        """Become what ``state`` described, bit for bit.
+
+        Raises:
+            FictaError: another number of processes; the order of samples would change.
+        """
+        progress = json.loads(facts["progress"])
+        if progress["ranks"] != self.collectives.ranks:
+            raise FictaError(f"this run was trained by {progress['ranks']} processes; go on with as many")
+        self.seen, self.step = progress["seen"], progress["step"]
+        self.family.load_state_dict(_below(tensors, "weights/"))
+        if self.average is not self.family:
+            self.average.load_state_dict(_below(tensors, "average/"))
+        for name, optimiser in self.optimisers.items():
+            entries: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(tensors, f"optimiser/{name}/").items():
+                number, field = key.split("/")
+                entries.setdefault(int(number), {})[field] = value
+            _restore_optimiser(optimiser, entries)
+        if self.collectives.leads:  # these are its own; what the others had counted is lost to the next report
+            self.sums = {name: value.to(self.device) for name, value in _below(tensors, "sums/").items()}
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a number; a state that is not is never saved."""
+        return all(
+            bool(value.isfinite().all()) for name, value in self.state()[0].items() if not name.startswith("sums/")
+        )
+
+
+def rate_factor(settings: TrainSettings, seen: int, target: int) -> float:
+    """What the learning rate is multiplied by: rises linearly, stays or falls to 0 at ``target`` samples."""
+    if seen < settings.warmup_samples:
+        return seen / settings.warmup_samples
+    left = max(0.0, 1 - (seen - settings.warmup_samples) / max(1, target - settings.warmup_samples))
+    match settings.decay:
+        case "linear":
+            return left
+        case "cosine":
+            return 0.5 * (1 - math.cos(math.pi * left))
+        case _:
+            return 1.0
+
+
+def _parameters(family: Family, phase: Phase) -> list[nn.Parameter]:
+    return [p for name in phase.modules for p in getattr(family, name).parameters() if p.requires_grad]
+
+
+def _unique(groups: Iterator[list[nn.Parameter]]) -> list[nn.Parameter]:
+    return list({id(p): p for group in groups for p in group}.values())
+
+
+def _laid_out_like(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+    """The gradient in its parameter's memory order.
+
+    Fused optimisers walk both in memory order without a check: a gradient in another order (double backward and
+    reduced ones are) would move the wrong weights.
+    """
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+
+
+def _clip(gradients: list[Tensor], longest: float) -> None:
+    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (longest / (length + 1e-12)).clamp(max=1))
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, entries: dict[int, dict[str, Tensor]]) -> None:
+    """Fill in moments with the memory layout of their parameter, so that going on computes the same bits."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for number, entry in entries.items():
+        parameter = parameters[number]
+        optimiser.state[parameter] = {
+            key: torch.empty_like(parameter).copy_(value)
+            if value.shape == parameter.shape
+            else value.to(parameter.device)
+            for key, value in entry.items()
+        }

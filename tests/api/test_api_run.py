@@ -1,0 +1,237 @@
+"""The verbs in Python."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ficta as package
+from ficta import api
+from ficta.base.errors import UsageError
+from ficta.compute import tensors
+from ficta.data.ingest import ingest
+from ficta.explore import pictures
+from ficta.train import session
+from ficta.train.recipe import Recipe
+
+TINY = ["train.threads=1", "train.batch=16", "train.samples=64", "train.reports=1"]
+
+
+class Noted:
+    """A watcher that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def planned(self, plan: Mapping[str, Any], note: str) -> None:
+        self.told.append(("planned", note))
+
+    def tick(self, seen: int, target: int, seconds_left: float) -> None:
+        self.told.append(("tick", seen))
+
+    def reported(self, line: Mapping[str, Any], target: int) -> None:
+        self.told.append(("reported", (line["seen"], target)))
+
+    def said(self, message: str) -> None:
+        self.told.append(("said", message))
+
+    def closed(self) -> None:
+        pass
+
+
+def test_the_public_face() -> None:
+    assert package.train is api.train
+    assert package.open_run is api.open_run
+    assert {name for name in package.__all__ if not hasattr(package, name)} == set()
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = package.trian
+
+
+def test_train_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
+    watcher, work = Noted(), []
+    run = package.train(
+        "vae",
+        "digits",
+        tmp_path / "run",
+        settings={"model": {"latent_dim": 2, "encoder": {"conv": {"width": 8}}, "decoder": {"conv": {"width": 8}}}},
+        assignments=TINY,
+        watchers=[watcher],
+        progress=lambda what, done, total: work.append(what),
+    )
+    assert run.path == tmp_path / "run"
+    assert [line["seen"] for line in run.history] == [64]
+    assert run.recipe["model"]["latent_dim"] == 2
+    assert [what for what, _ in watcher.told if what != "tick"] == ["planned", "reported"]
+    assert watcher.told[0][1] == f"new run in {run.path}"
+    assert ("reported", (64, 64)) in watcher.told
+    assert "pictures" in work
+    for made in ("report.html", "card.md", "explore/latent.png", "explore/manifold.png", "samples/progress.webp"):
+        assert (run.path / made).stat().st_size > 100, made
+    assert [each.path for each in package.list_runs(tmp_path)] == [run.path]
+
+
+def test_a_plan_trains_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
+    monkeypatch.chdir(tmp_path)
+    plan = package.plan("gan", "digits", settings={"train": {"epochs": 2, "threads": 1}})
+    assert plan["target_samples"] == 2 * ingest(api.recipe_for("gan", "digits", {}).data).report["splits"]["train"]
+    assert plan["parameters"].keys() == {"generator", "discriminator"}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("data", "folder"), [
+    ("digits", "runs/digits-vae"), ("/some/where/photos.zip", "runs/photos-vae"), ("a/b/", "runs/b-vae"),
+    ("train-images-idx3-ubyte.gz", "runs/train-images-idx3-ubyte-vae"), (".", "runs/data-vae"),
+])  # fmt: skip
+def test_where_a_run_goes_without_a_place(data: str, folder: str) -> None:
+    assert api.default_folder("vae", data) == Path(folder)
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "vae-conditional", "gan-conditional"])
+def test_samples(name: str, small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs(name))
+    made = run.sample(300)
+    assert (made.shape, made.dtype) == ((300, 1, 8, 8), np.uint8)
+    assert np.array_equal(run.sample(300), made)
+    assert not np.array_equal(run.sample(300, seed=1), made)
+    # whatever goes along in one call; convolutions may round differently in another batch size
+    few = run.sample(7).astype(int)
+    assert np.abs(few - made[:7]).max() <= 1
+    calm = run.sample(50, temperature=0)
+    labels = 10 if "conditional" in name else 1
+    assert np.abs(calm[: 50 - labels].astype(int) - calm[labels:]).max() <= 1
+
+
+def test_samples_come_a_chunk_at_a_time(small_runs: Callable[[str], Path]) -> None:
+    chunks = api.open_run(small_runs("gan")).samples(600)
+    assert isinstance(chunks, types.GeneratorType)
+    assert [len(chunk) for chunk in chunks] == [256, 256, 88]
+
+
+def test_labels(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("vae-conditional"))
+    sevens, turns = run.sample(30, "7").astype(int), run.sample(30).astype(int)
+    assert np.abs(sevens[7::10] - turns[7::10]).max() <= 1  # without a label, labels take turns
+    assert np.abs(sevens[8::10] - turns[8::10]).max() > 1
+    with pytest.raises(UsageError, match="no label '77': did you mean '7'"):
+        run.sample(1, "77")
+    with pytest.raises(UsageError, match="without labels"):
+        api.open_run(small_runs("vae")).sample(1, "7")
+
+
+@pytest.mark.parametrize(("n", "temperature"), [(0, 1.0), (-3, 1.0), (1, -1.0), (1, float("nan"))])
+def test_samples_that_cannot_be(n: int, temperature: float, small_runs: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError):
+        api.open_run(small_runs("vae")).sample(n, temperature=temperature)
+
+
+@pytest.mark.parametrize("name", ["vae", "vae-2d", "vae-conditional"])
+def test_to_latents_and_back(name: str, small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs(name))
+    labels = ["3"] * 6 if "conditional" in name else None
+    size = run.recipe["model"]["latent_dim"]
+    latents = run.encode(run.sample(6), labels)
+    assert (latents.shape, latents.dtype) == ((6, size), np.float32)
+    again = run.decode(latents, labels)
+    assert (again.shape, again.dtype) == ((6, 1, 8, 8), np.uint8)
+    walk = run.interpolate(latents[0], latents[1], 5, *([["3"] * 5] if labels else []))
+    assert walk.shape == (5, 1, 8, 8)
+    assert np.abs(walk[[0, -1]].astype(int) - again[:2]).max() <= 2
+
+
+def test_a_walk_keeps_the_length_and_may_stand_still() -> None:
+    a, b = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 3.0])
+    walk = pictures.slerp(a, b, 3)
+    torch.testing.assert_close(walk, torch.tensor([[3.0, 0.0], [4.5**0.5, 4.5**0.5], [0.0, 3.0]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(pictures.slerp(a, a, 4), a.expand(4, 2), atol=1e-4, rtol=0)
+    assert pictures.slerp(a, -a, 3).isfinite().all()
+    assert pictures.slerp(torch.zeros(2), b, 3).isfinite().all()
+
+
+def test_latents_that_do_not_fit(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("vae"))
+    with pytest.raises(UsageError, match=r"items of shape \(1, 9, 8\), but this run knows \(1, 8, 8\)"):
+        run.encode(np.zeros((2, 1, 9, 8), np.uint8))
+    with pytest.raises(UsageError, match=r"latents of shape \(2, 4\), but this run knows \(n, 5\)"):
+        run.decode(np.zeros((2, 4)))
+    with pytest.raises(UsageError, match="latents of shape"):
+        run.interpolate(np.zeros(4), np.ones(4))
+    with pytest.raises(UsageError, match="a gan has no way from data to latents"):
+        api.open_run(small_runs("gan")).encode(np.zeros((2, 1, 8, 8), np.uint8))
+    conditional = api.open_run(small_runs("vae-conditional"))
+    for labels in (None, ["3"]):
+        with pytest.raises(UsageError, match="this run is conditional: give 2 labels"):
+            conditional.encode(np.zeros((2, 1, 8, 8), np.uint8), labels)
+    with pytest.raises(UsageError, match="without labels"):
+        run.encode(np.zeros((2, 1, 8, 8), np.uint8), ["3", "4"])
+
+
+def test_a_gan_decodes_and_walks(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("gan"))
+    assert run.decode(np.zeros((2, 6))).shape == (2, 1, 8, 8)
+    assert run.interpolate(np.ones(6), -np.ones(6), 4).shape == (4, 1, 8, 8)
+
+
+def test_a_sheet(small_runs: Callable[[str], Path]) -> None:
+    assert isinstance(api.open_run(small_runs("vae")).sheet(9, seed=2), Image.Image)
+
+
+def test_held_out_cost(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("vae"))
+    measured = run.heldout("validation", most=1000)
+    last = run.history[-1]
+    assert measured == pytest.approx({name: last[name] for name in measured}, rel=1e-5)
+    assert run.heldout()["heldout_negative_elbo_nats"] > 0
+    assert api.open_run(small_runs("gan")).heldout() == {}
+    with pytest.raises(UsageError, match="no split 'tset': did you mean 'test'"):
+        run.heldout("tset")
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return tensors.load(run / "weights.safetensors")[0]
+
+
+def test_starting_from_another_run(
+    small_runs: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
+    first = api.open_run(small_runs("vae"))
+    content = {**first.recipe, "start": str(first.path)}
+    dataset = ingest(Recipe.of(content).data)
+    family = session.new_family(Recipe.of(content), dataset, None, str(first.path))
+    assert all(torch.equal(value, weights(first.path)[name]) for name, value in family.state_dict().items())
+    narrow = [f"model.{side}.conv.width=8" for side in ("encoder", "decoder")]
+    settings = [*TINY, *narrow, "model.latent_dim=5", "model.optimiser.rate=1e-12"]
+    run = api.train("vae", "digits", tmp_path / "fine", assignments=settings, start=first.path)
+    assert run.recipe["start"] == str(first.path.resolve())
+    for name, value in weights(first.path).items():
+        torch.testing.assert_close(weights(run.path)[name], value, rtol=0, atol=1e-8)
+    assert run.history[0]["losses"]["elbo"] < 0.9 * first.history[0]["losses"]["elbo"]
+
+
+def test_starting_from_unlike_networks(small_runs: Callable[[str], Path], tmp_path: Path) -> None:
+    for start, unlike in (("vae", "2 more|more"), ("gan", "more")):
+        with pytest.raises(UsageError, match=rf"--from .*{start}: its networks differ, in .*{unlike}"):
+            api.train("vae", "digits", tmp_path / "new", assignments=TINY, start=small_runs(start))
+    assert not (tmp_path / "new" / "recipe.toml").exists()
+    with pytest.raises(UsageError, match="does not exist"):
+        api.train("vae", "digits", tmp_path / "new", assignments=TINY, start=tmp_path / "nowhere")
+
+
+def test_a_run_goes_on_without_the_one_it_started_from(
+    copied: Callable[[str], Path], train_small: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = copied("vae")
+    settings = ["model.latent_dim=5", f"start={first}"]
+    run = train_small("vae", tmp_path / "fine", *settings)
+    first.rename(tmp_path / "moved")
+    train_small("vae", run, *settings, "train.samples=512")
+    assert api.open_run(run).history[-1]["seen"] == 512

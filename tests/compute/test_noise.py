@@ -1,0 +1,125 @@
+"""Noise: rows of one step are the same however many processes share them; latents depend on their index alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ficta.compute.noise import LATENT_BLOCK, Noise, latents
+
+CPU = torch.device("cpu")
+LAW = settings(deadline=None, derandomize=True, max_examples=50)
+
+
+def draw(noise: Noise) -> list[Tensor]:
+    """A sequence of draws of every kind."""
+    forked = noise.fork("augment")
+    return [
+        noise.normal(3, 2),
+        noise.uniform(),
+        forked.normal(4),
+        noise.integers(17),
+        noise.normal(),
+        forked.uniform(2),
+    ]
+
+
+@LAW
+@given(st.integers(0, 2**63 - 1), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_slices_put_together_are_the_whole(key: int, rows: list[int]) -> None:
+    whole = draw(Noise.whole(key, CPU, sum(rows)))
+    starts = [sum(rows[:part]) for part in range(len(rows))]
+    parts = [draw(Noise(key, CPU, sum(rows), start, count)) for start, count in zip(starts, rows, strict=True)]
+    for kind, numbers in enumerate(whole):
+        assert torch.equal(torch.cat([part[kind] for part in parts]), numbers)
+
+
+def test_shapes_and_ranges() -> None:
+    noise = Noise.whole(1, "cpu", 4000)
+    normal, uniform, integers = noise.normal(2, 3), noise.uniform(2), noise.integers(5)
+    assert (normal.shape, normal.dtype) == ((4000, 2, 3), torch.float32)
+    assert (uniform.shape, uniform.dtype) == ((4000, 2), torch.float32)
+    assert (integers.shape, integers.dtype) == ((4000,), torch.int64)
+    assert normal.mean().abs() < 5 / 24_000**0.5
+    assert normal.std().sub(1).abs() < 0.03
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
+    assert uniform.mean().sub(0.5).abs() < 5 * 0.289 / 8000**0.5
+    assert integers.unique().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_later_draws_differ() -> None:
+    noise = Noise.whole(1, CPU, 8)
+    assert not torch.equal(noise.normal(4), noise.normal(4))
+
+
+def test_same_key_same_numbers() -> None:
+    assert torch.equal(Noise.whole(5, CPU, 8).normal(4), Noise.whole(5, CPU, 8).normal(4))
+    assert not torch.equal(Noise.whole(5, CPU, 8).normal(4), Noise.whole(6, CPU, 8).normal(4))
+
+
+def test_forks_are_functions_of_their_name() -> None:
+    noise = Noise.whole(3, CPU, 8)
+    assert torch.equal(noise.fork("a").normal(4), noise.fork("a").normal(4))
+    assert noise.fork("a").key != noise.fork("b").key != noise.key
+
+
+def test_forks_and_their_parent_do_not_disturb_each_other() -> None:
+    alone = Noise.whole(3, CPU, 8)
+    first, second = alone.normal(4), alone.normal(4)
+    disturbed = Noise.whole(3, CPU, 8)
+    assert torch.equal(disturbed.normal(4), first)
+    fork = disturbed.fork("a")
+    fork.normal(100)
+    assert torch.equal(disturbed.normal(4), second)
+    disturbed.normal(7)
+    assert torch.equal(disturbed.fork("a").normal(4), Noise.whole(3, CPU, 8).fork("a").normal(4))
+
+
+def test_forks_are_uncorrelated() -> None:
+    noise = Noise.whole(3, CPU, 20_000)
+    draws = torch.stack([noise.normal(), *(noise.fork(name).normal() for name in ("a", "b", "ab"))])
+    off_diagonal = torch.corrcoef(draws) - torch.eye(4)
+    assert off_diagonal.abs().max() < 5 / 20_000**0.5
+
+
+def test_global_randomness_is_neither_used_nor_moved() -> None:
+    torch.manual_seed(1)
+    first = draw(Noise.whole(9, CPU, 3))
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    second = draw(Noise.whole(9, CPU, 3))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@LAW
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 5), st.integers(0, 2**62))
+def test_latents_do_not_depend_on_chunks(start: int, count: int, size: int, seed: int) -> None:
+    found = latents(seed, start, count, size)
+    assert (found.shape, found.dtype) == ((count, size), torch.float32)
+    assert torch.equal(found, latents(seed, 0, start + count, size)[start:])
+
+
+@LAW
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=5), st.integers(0, 1000))
+def test_chunks_of_latents_put_together_are_the_whole(chunks: list[int], first: int) -> None:
+    parts, start = [], first
+    for count in chunks:
+        parts.append(latents(4, start, count, 3))
+        start += count
+    assert torch.equal(torch.cat(parts), latents(4, first, sum(chunks), 3))
+
+
+def test_latents_are_normal_and_all_different() -> None:
+    found = latents(0, 0, 20 * LATENT_BLOCK, 8)
+    assert len(found.unique(dim=0)) == 20 * LATENT_BLOCK
+    assert found.mean().abs() < 5 / found.numel() ** 0.5
+    assert found.std().sub(1).abs() < 0.03
+
+
+@pytest.mark.parametrize("start", [0, LATENT_BLOCK - 1, LATENT_BLOCK, 10**9])
+def test_another_seed_gives_other_latents(start: int) -> None:
+    assert not torch.isclose(latents(1, start, 3, 4), latents(2, start, 3, 4)).any()

@@ -1,0 +1,271 @@
+"""One law set for every family in the registry, over samples of every kind that there is."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ficta.base.errors import UsageError
+from ficta.base.spec import Spec, class_condition
+from ficta.compute.noise import LATENT_BLOCK, Noise
+from ficta.models.family import Batch, Family, Losses, Phase, SampleSettings
+from ficta.models.registry import FAMILIES, build
+from ficta.nets.build import NetworkSettings
+
+B = 6
+PICTURE, CLASSES = ("channel", "height", "width"), class_condition(("a", "b", "c"))
+SPECS = {
+    "grey": Spec(PICTURE, (1, 8, 8), "continuous", levels=256),
+    "colour": Spec(PICTURE, (3, 7, 10), "continuous"),
+    "row": Spec(("column",), (6,), "continuous"),
+    "binary": Spec(PICTURE, (1, 8, 8), "binary"),
+    "grey by class": Spec(PICTURE, (1, 8, 8), "continuous", levels=256, condition=CLASSES),
+    "row by class": Spec(("column",), (6,), "continuous", condition=CLASSES),
+    "binary by class": Spec(PICTURE, (1, 8, 8), "binary", condition=CLASSES),
+}
+# What makes no sense, and what its refusal names instead; everything else must work.
+REFUSED = {("gan", "binary"): "use 'vae'", ("gan", "binary by class"): "use 'vae'"}
+SERVED = [(name, spec) for name in FAMILIES for spec in SPECS if (name, spec) not in REFUSED]
+each = pytest.mark.parametrize(("name", "kind"), SERVED)
+each_with_condition = pytest.mark.parametrize(("name", "kind"), [pair for pair in SERVED if SPECS[pair[1]].condition])
+OPTIONS = SampleSettings()
+
+
+def family(name: str, kind: str, weights: int = 0) -> Family:
+    """A small one: every network setting of the family made narrow."""
+    torch.manual_seed(weights)
+    fields = FAMILIES[name].family.settings_type.model_fields
+    small = {"conv": {"width": 4}, "mlp": {"hidden": (12,)}}
+    settings = {field: small for field, info in fields.items() if info.annotation is NetworkSettings}
+    return build(name, settings, SPECS[kind])
+
+
+def data(kind: str, seed: int) -> tuple[Tensor, Tensor | None]:
+    """A batch in model space, and labels where the Spec has them."""
+    spec, generator = SPECS[kind], torch.Generator().manual_seed(seed)
+    x = torch.rand(B, *spec.shape, generator=generator) * 2 - 1
+    x = (x > 0).float() if spec.kind == "binary" else (x * 127.5 + 127.5).round() / 127.5 - 1
+    return x, torch.randint(3, (B,), generator=generator) if spec.condition else None
+
+
+def noise(key: int = 7) -> Noise:
+    return Noise.whole(key, "cpu", B)
+
+
+class ChangedInOneRow(Noise):
+    """The same numbers but for row 2."""
+
+    def _mine(self, numbers: Tensor) -> Tensor:
+        changed = numbers.clone()
+        changed[2] = 1 - changed[2]
+        return changed
+
+
+def losses(name: str, kind: str, built: Family | None = None) -> Iterator[tuple[Phase, Losses]]:
+    x, labels = data(kind, 1)
+    for phase in (built or family(name, kind)).phases():
+        yield phase, phase.loss(Batch(x, labels, torch.tensor(0), noise()))
+
+
+def labels_for(kind: str, n: int) -> Tensor | None:
+    return torch.arange(n) % 3 if SPECS[kind].condition else None
+
+
+def samples(built: Family, n: int, condition: Tensor | None, **how: Any) -> Tensor:
+    with torch.no_grad():
+        return built.sample(n, condition, options=how.pop("options", OPTIONS), **{"seed": 1, **how})
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=0, atol=1e-5)
+
+
+@each
+def test_each_sample_has_a_cost(name: str, kind: str) -> None:
+    for _, found in losses(name, kind):
+        assert found.value.shape == (B,)
+        assert found.value.dtype == torch.float32
+        assert found.value.isfinite().all()
+        assert found.value.requires_grad
+        assert found.weight is None or found.weight.shape == (B,)
+        for term in found.terms.values():
+            assert term.shape == (B,)
+            assert term.isfinite().all()
+            assert not term.requires_grad
+
+
+@each
+def test_a_cost_is_of_its_sample_alone_or_the_phase_says_so(name: str, kind: str) -> None:
+    built, (x, labels), (other, _) = family(name, kind), data(kind, 1), data(kind, 2)
+    changed = x.clone()
+    changed[2] = other[2]
+    changed_labels = None if labels is None else labels.clone()
+    if changed_labels is not None:
+        changed_labels[2] = (changed_labels[2] + 1) % 3
+    for phase in built.phases():
+        before = phase.loss(Batch(x, labels, torch.tensor(0), noise())).value
+        odd = ChangedInOneRow(**{field.name: getattr(noise(), field.name) for field in dataclasses.fields(Noise)})
+        after = phase.loss(Batch(changed, changed_labels, torch.tensor(0), odd)).value
+        same = torch.isclose(before, after, rtol=1e-5, atol=1e-6).tolist()
+        assert not same[2], phase.name
+        if not phase.couples_samples:
+            assert same == [True, True, False, True, True, True], phase.name
+
+
+@each
+def test_two_halves_cost_what_the_whole_costs(name: str, kind: str) -> None:
+    # what two processes, or two accumulated micro-batches, see of one step
+    built, (x, labels) = family(name, kind), data(kind, 1)
+    for phase in built.phases():
+        if phase.couples_samples:
+            continue
+        whole = phase.loss(Batch(x, labels, torch.tensor(0), noise())).value
+        parts = []
+        for start, stop in ((0, 2), (2, B)):
+            mine = Noise(7, torch.device("cpu"), B, start, stop - start)
+            some = None if labels is None else labels[start:stop]
+            parts.append(phase.loss(Batch(x[start:stop], some, torch.tensor(0), mine)).value)
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_costs_are_functions_of_their_noise(name: str, kind: str) -> None:
+    built = family(name, kind)
+    first = list(losses(name, kind, built))
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    for (phase, before), (_, after) in zip(first, losses(name, kind, built), strict=True):
+        assert torch.equal(before.value, after.value), phase.name
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@each
+def test_phases_together_move_every_parameter(name: str, kind: str) -> None:
+    built = family(name, kind)
+    reached: set[str] = set()
+    names = {id(parameter): label for label, parameter in built.named_parameters()}
+    for phase, found in losses(name, kind, built):
+        own = [parameter for module in phase.modules for parameter in getattr(built, module).parameters()]
+        gradients = torch.autograd.grad(found.value.mean(), own, allow_unused=True)
+        for parameter, gradient in zip(own, gradients, strict=True):
+            assert gradient is None or gradient.isfinite().all()
+            if gradient is not None and gradient.abs().max() > 0:
+                reached.add(names[id(parameter)])
+    assert set(names.values()) - reached == set()
+
+
+@each
+def test_phases_name_what_there_is(name: str, kind: str) -> None:
+    built = family(name, kind)
+    phases, optimisers = built.phases(), built.optimisers()
+    assert len({phase.name for phase in phases}) == len(phases)
+    assert {phase.optimiser for phase in phases} == set(optimisers)
+    assert all(phase.every >= 1 for phase in phases)
+    modules = dict(built.named_children())
+    assert {module for phase in phases for module in phase.modules} <= modules.keys()
+    assert set(built.roles) <= modules.keys()
+    shared: dict[str, set[str]] = {}  # an optimiser moves the same modules in every phase that uses it
+    for phase in phases:
+        assert shared.setdefault(phase.optimiser, set(phase.modules)) == set(phase.modules)
+    moved = [module for modules in shared.values() for module in modules]
+    assert len(moved) == len(set(moved))  # and no other does
+
+
+@each
+def test_samples_are_what_the_spec_says(name: str, kind: str) -> None:
+    spec, found = SPECS[kind], samples(family(name, kind), 5, labels_for(kind, 5))
+    assert found.shape == (5, *spec.shape)
+    assert found.dtype == torch.float32
+    assert found.max() <= 1
+    assert found.min() >= (0 if spec.kind == "binary" else -1)
+    assert found.std() > 0
+
+
+@each
+def test_samples_are_functions_of_their_seed(name: str, kind: str) -> None:
+    built, labels = family(name, kind), labels_for(kind, 5)
+    first = samples(built, 5, labels, seed=1)
+    torch.manual_seed(99)
+    assert torch.equal(samples(built, 5, labels, seed=1), first)
+    other = samples(built, 5, labels, seed=2)
+    assert all(not close(*pair) for pair in zip(first, other, strict=True))
+    assert all(not close(first[i], first[j]) for i in range(5) for j in range(i))
+
+
+@each
+def test_samples_do_not_depend_on_chunks(name: str, kind: str) -> None:
+    built = family(name, kind)
+    first, chunks = LATENT_BLOCK - 4, [1, 2, 1, 0, 5]  # over the edge of a block of latents
+    labels = labels_for(kind, sum(chunks))
+    whole = samples(built, sum(chunks), labels, first=first)
+    parts, done = [], 0
+    for count in chunks:
+        some = None if labels is None else labels[done : done + count]
+        parts.append(samples(built, count, some, first=first + done))
+        done += count
+    assert close(torch.cat(parts), whole)
+    if labels is None:
+        assert close(samples(built, first + 2, None)[first:], whole[:2])
+
+
+@each
+def test_sampling_changes_nothing(name: str, kind: str) -> None:
+    built = family(name, kind)
+    before = {key: value.clone() for key, value in built.state_dict().items()}
+    state = torch.get_rng_state()
+    samples(built, 3, labels_for(kind, 3))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in built.state_dict().items())
+
+
+@each
+def test_without_temperature_all_samples_are_one(name: str, kind: str) -> None:
+    built = family(name, kind)
+    labels = torch.zeros(4, dtype=torch.int64) if SPECS[kind].condition else None
+    cold = samples(built, 4, labels, options=SampleSettings(temperature=0))
+    assert close(cold, cold[:1].expand_as(cold))
+    assert not close(cold, samples(built, 4, labels))
+
+
+@each_with_condition
+def test_samples_obey_their_own_condition(name: str, kind: str) -> None:
+    built = family(name, kind)
+    pure = [samples(built, 6, torch.full((6,), label)) for label in range(3)]
+    for label in (1, 2):  # the same latents, another label
+        assert all(not close(*pair) for pair in zip(pure[0], pure[label], strict=True))
+    mixed = torch.tensor([2, 0, 1, 1, 0, 2])
+    picked = torch.stack([pure[label][row] for row, label in enumerate(mixed.tolist())])
+    assert close(samples(built, 6, mixed), picked)
+
+
+@each
+def test_weights_are_all_there_is(name: str, kind: str) -> None:
+    built, other = family(name, kind), family(name, kind, weights=1)
+    labels = labels_for(kind, 5)
+    assert not close(samples(built, 5, labels), samples(other, 5, labels))
+    state: Mapping[str, Tensor] = built.state_dict()
+    other.load_state_dict(state)
+    assert torch.equal(samples(built, 5, labels), samples(other, 5, labels))
+    for (_, one), (_, two) in zip(losses(name, kind, built), losses(name, kind, other), strict=True):
+        assert torch.equal(one.value, two.value)
+
+
+@pytest.mark.parametrize(("name", "kind"), list(REFUSED))
+def test_what_makes_no_sense_is_refused_with_the_way_out(name: str, kind: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        family(name, kind)
+    assert REFUSED[name, kind] in str(caught.value)
+    assert SPECS[kind].kind in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_says_where_it_comes_from(name: str) -> None:
+    entry = FAMILIES[name]
+    assert 1950 < entry.year < 2100
+    assert entry.paper.startswith("arXiv:")
+    assert entry.title
+    for field, info in entry.family.settings_type.model_fields.items():
+        assert info.description, field

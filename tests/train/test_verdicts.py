@@ -1,0 +1,209 @@
+"""What is judged, on what evidence, and what a bad verdict does."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ficta import api
+from ficta.base.errors import VerdictError
+from ficta.compute import tensors
+from ficta.models.family import Batch, Losses
+from ficta.models.vae import Vae
+from ficta.runs.folder import RunFolder
+from ficta.train import loop, session
+from ficta.train.verdicts import Verdict, judge
+
+TARGET = 100_000
+
+
+def line(seen: int, loss: float = 10.0, **others: Any) -> dict[str, Any]:
+    return {"seen": 100 * seen, "losses": {"elbo": loss}, **others}
+
+
+def judged(*lines: dict[str, Any]) -> Verdict:
+    return judge(lines[-1], lines[:-1], TARGET)
+
+
+def test_healthy() -> None:
+    assert judged(line(100)).name == "healthy"
+    falling = [line(100 * n, 200 / n, heldout_negative_elbo_nats=200 / n, spread_ratio=0.9) for n in range(1, 11)]
+    assert judged(*falling) == Verdict("healthy")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_diverged_by_a_loss_that_is_no_number(loss: float) -> None:
+    verdict = judged(line(100), line(200, loss))
+    assert verdict.name == "diverged"
+    assert "elbo is" in verdict.advice
+    assert "train.clip_norm" in verdict.advice
+    json.dumps(verdict.evidence, allow_nan=False)
+
+
+@pytest.mark.parametrize("loss", [1001.0, -1001.0])
+def test_diverged_by_a_loss_that_runs_away(loss: float) -> None:
+    usual = [line(100 * n, 10) for n in range(1, 4)]
+    verdict = judged(*usual, line(400, loss))
+    assert verdict == Verdict("diverged", {"elbo": loss, "elbo_usual": 10.0}, verdict.advice)
+    assert judged(*usual, line(400, 999)).name == "healthy"
+    assert judged(*usual[1:], line(400, loss)).name == "healthy"  # two reports are no habit
+    tiny = [line(100 * n, 1e-6) for n in range(1, 4)]
+    assert judged(*tiny, line(400, 0.5)).name == "healthy"  # from nearly nothing to a little
+
+
+def test_losses_that_are_no_numbers_in_the_history_do_not_disturb() -> None:
+    assert judged(line(10, "nan"), line(20), line(30), line(40), line(50)).name == "healthy"  # type: ignore[arg-type]
+
+
+def test_collapsed_after_two_reports_without_spread() -> None:
+    verdict = judged(line(300, spread_ratio=0.2), line(400, spread_ratio=0.1))
+    assert (verdict.name, dict(verdict.evidence)) == ("collapsed", {"spread_ratio": 0.1})
+    assert "10%" in verdict.advice
+    assert judged(line(300, spread_ratio=0.3), line(400, spread_ratio=0.1)).name == "healthy"
+    assert judged(line(300), line(400, spread_ratio=0.1)).name == "healthy"
+    assert judged(line(100, spread_ratio=0.1), line(200, spread_ratio=0.1)).name == "healthy"  # it has just begun
+    rising = judged(line(300, spread_ratio=0.1), line(400, spread_ratio=0.11))
+    assert rising.name == "healthy"  # it is still learning
+    short = (line(100, spread_ratio=0.1), line(140, spread_ratio=0.1))
+    assert judge(short[-1], short[:-1], 20_000).name == "healthy"  # 14,000 samples are too few to say
+    assert judge(line(185, spread_ratio=0.1), [line(181, spread_ratio=0.1)], 20_000).name == "collapsed"
+
+
+def held(*costs: float) -> list[dict[str, Any]]:
+    return [line(100 * n, heldout_negative_elbo_nats=cost) for n, cost in enumerate(costs, 1)]
+
+
+def test_plateau_when_held_out_cost_no_longer_falls() -> None:
+    verdict = judged(*held(90, 80, 70, 60, 50.0, 50, 50, 50))
+    assert (verdict.name, dict(verdict.evidence)) == ("plateau", {"best_before": 50, "best_lately": 50})
+    assert "train.decay" in verdict.advice
+    assert judged(*held(90, 80, 70, 60, 50, 49.9, 49.9, 49.9)).name == "healthy"
+    assert judged(*held(90, 80, 70, 60, 50, 52, 53, 54)).name == "plateau"  # it grows
+    assert judged(*held(-1, -2, -3, -4, -5, -5, -5, -5)).name == "plateau"
+    assert judged(*held(50, 50, 50, 50)).name == "healthy"  # too early to say
+
+
+def test_the_worst_comes_first() -> None:
+    flat = held(90, 80, 70, 60, 50, 50, 50, 50)
+    for entry in flat:
+        entry["spread_ratio"] = 0.1
+    assert judged(*flat).name == "collapsed"
+    flat[-1]["losses"] = {"elbo": math.nan}
+    assert judged(*flat).name == "diverged"
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return tensors.load(run / "weights.safetensors")[0]
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """From so many samples on the loss is NaN."""
+    loss = Vae.loss
+
+    def spoilt(self: Vae, batch: Batch) -> Losses:
+        given = loss(self, batch)
+        factor = torch.where(batch.seen >= after, math.nan, 1.0)
+        return Losses(given.value * factor, given.terms)
+
+    monkeypatch.setattr(Vae, "loss", spoilt)
+
+
+def test_nan_stops_and_the_last_good_state_stays(
+    tmp_path: Path, train_small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["train.samples=480", "train.reports=3", "train.save_every_samples=96"]
+    whole = train_small("vae", tmp_path / "whole", *settings)
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        spoil(patch, 224)
+        with pytest.raises(
+            VerdictError, match=r"diverged at 288 samples: .*; the state at 192 samples is kept"
+        ) as stop:
+            train_small("vae", out, *settings)
+    assert stop.value.exit_code == 3
+    assert RunFolder(out).latest_seen() == 192
+    assert all(value.isfinite().all() for value in weights(out).values())
+    last = RunFolder(out).lines("history")[-1]
+    assert (last["seen"], last["verdict"]) == (288, "diverged")
+    train_small("vae", out, *settings)  # with the cause mended it goes on from there
+    assert all(torch.equal(value, weights(out)[name]) for name, value in weights(whole).items())
+    assert [entry["verdict"] for entry in RunFolder(out).lines("history")] == ["healthy"] * 3
+
+
+def test_nan_before_any_save_leaves_a_run_that_can_begin_again(
+    tmp_path: Path, train_small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["train.samples=480", "train.reports=6"]
+    with monkeypatch.context() as patch:
+        spoil(patch, 64)
+        with pytest.raises(VerdictError, match="no state had been saved yet"):
+            train_small("vae", tmp_path / "run", *settings)
+    run = train_small("vae", tmp_path / "run", *settings)
+    assert [entry["seen"] for entry in RunFolder(run).lines("history")] == [80, 160, 240, 320, 400, 480]
+
+
+@pytest.mark.parametrize("reports", [1, 16])
+def test_an_absurd_learning_rate(reports: int, tmp_path: Path, train_small: Callable[..., Path]) -> None:
+    """Weights beyond all numbers are a divergence, whether the loss, a weight or a sample shows it first."""
+    with pytest.raises(VerdictError, match="diverged"):
+        train_small("vae", tmp_path / "run", f"train.reports={reports}", "model.optimiser.rate=1e30")
+    assert RunFolder(tmp_path / "run").latest_seen() == 0  # only the first weights were saved
+    assert RunFolder(tmp_path / "run").lines("history")[-1]["verdict"] == "diverged"
+
+
+def test_a_state_that_is_not_finite_is_never_saved(
+    tmp_path: Path, train_small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, 100)
+    with pytest.raises(VerdictError, match="diverged at 128 samples: a weight is no longer a number"):
+        train_small("vae", tmp_path / "run", "train.reports=1", "train.save_every_samples=64")
+    assert RunFolder(tmp_path / "run").latest_seen() == 64
+
+
+@pytest.mark.parametrize("on_verdict", ["stop", "warn"])
+def test_a_verdict_stops_a_run_only_where_that_is_asked_for(
+    on_verdict: str, tmp_path: Path, train_small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        loop,
+        "judge",
+        lambda line, *_: Verdict("collapsed", {"x": 1.0}, "do") if line["seen"] >= 128 else Verdict("healthy"),
+    )
+    run, settings = tmp_path / "run", ["train.reports=4", f"train.on_verdict={on_verdict}"]
+    if on_verdict == "stop":
+        with pytest.raises(VerdictError, match="collapsed at 128 samples: do; the state at 128 samples is kept"):
+            train_small("vae", run, *settings)
+        assert RunFolder(run).latest_seen() == 128
+    else:
+        train_small("vae", run, *settings)
+        assert RunFolder(run).latest_seen() == 256
+    assert RunFolder(run).lines("history")[-1]["verdict"] == "collapsed"
+    assert RunFolder(run).lines("history")[-1]["evidence"] == {"x": 1.0}
+
+
+def test_a_stopped_run_gets_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
+    spoil(monkeypatch, 0)
+    settings = ["train.samples=64", "train.reports=1", "train.batch=16", "train.threads=1"]
+    with pytest.raises(VerdictError):
+        api.train("vae", "digits", tmp_path / "run", assignments=settings)
+    assert "diverged" in (tmp_path / "run" / "report.html").read_text()
+    assert "diverged" in (tmp_path / "run" / "card.md").read_text()
+
+
+@pytest.mark.parametrize(("target", "reports", "points"), [
+    (480, 4, [120, 240, 360, 480]),
+    (10, 40, list(range(1, 11))),
+    (100_000, 4, [1024, 2048, 4096, 8192, 16384, 25000, 50000, 75000, 100_000]),
+])  # fmt: skip
+def test_when_reports_are_due(target: int, reports: int, points: list[int]) -> None:
+    due = loop.report_points(target, reports)
+    assert due[-1] == target
+    assert [point for point in due if point > 0] == due == sorted(set(due))
+    assert set(due) <= set(points)
