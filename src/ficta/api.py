@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,8 @@ from PIL import Image
 from torch import nn
 
 from ficta import presets
-from ficta.base.errors import UsageError, VerdictError
+from ficta.base.errors import FinishedRun, UsageError, VerdictError
+from ficta.base.files import write_json
 from ficta.base.progress import Progress, silent
 from ficta.base.words import nearest
 from ficta.compute.collectives import launch, leads_by_environment
@@ -243,24 +246,19 @@ def train(
         UsageError: a wrong call; DataError: unreadable data; VerdictError: stopped by a verdict;
         InterruptedRun: stopped by a signal and saved; FictaError: anything else that went wrong.
     """
-    recipe = recipe_for(name, str(data), settings or {}, assignments)
-    if start is not None:
-        recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
-    if network:
-        names = {role: _signature(module) for role, module in network.items()}
-        recipe = recipe.model_copy(update={"networks": names})
+    recipe = _asked(name, data, settings, assignments, network, start)
     folder = Path(out) if out is not None else default_folder(name, str(data))
     leads = leads_by_environment()
     arguments = {"networks": network, "watchers": watchers, "progress": progress}
     try:
-        if recipe.train.devices > 1 and "RANK" not in os.environ:
-            launch(_train_process, recipe.train.devices, recipe.train.device, recipe.content(), str(folder), arguments)
-        else:
-            session.train(recipe, folder, **arguments)  # type: ignore[arg-type]
+        _in_processes(recipe, _train_process, recipe.content(), str(folder), arguments)
     except VerdictError:
         if (folder / "recipe.toml").exists() and leads:
             Run(folder, network).report()
         raise
+    except FinishedRun:
+        if (folder / "report.html").exists():
+            raise  # else it was killed after its last step, and what follows is still to be drawn
     run = Run(folder, network)
     if leads:
         from ficta.explore.explore import animate
@@ -277,11 +275,20 @@ def plan(
     *,
     settings: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
+    network: Mapping[str, nn.Module] | None = None,
+    start: str | Path | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """What training would take: parameters, samples, rate, seconds, memory. Trains and writes nothing."""
-    recipe = recipe_for(name, str(data), settings or {}, assignments)
-    return session.train(recipe, Path(), progress=progress, dry=True)
+    """What ``train`` would take, with the same arguments: parameters, samples, rate, seconds, memory.
+
+    Trains nothing, and writes nothing but the cache of the data.
+    """
+    recipe = _asked(name, data, settings, assignments, network, start)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.json"
+        _in_processes(recipe, _plan_process, recipe.content(), str(path), {"networks": network, "progress": progress})
+        content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return content
 
 
 def open_run(path: str | Path, network: Mapping[str, nn.Module] | None = None) -> Run:
@@ -308,8 +315,39 @@ def default_folder(name: str, data: str) -> Path:
     return Path("runs") / f"{stem}-{name}"
 
 
+def _asked(
+    name: str,
+    data: str | Path,
+    settings: Mapping[str, Any] | None,
+    assignments: Sequence[str],
+    network: Mapping[str, nn.Module] | None,
+    start: str | Path | None,
+) -> Recipe:
+    recipe = recipe_for(name, str(data), settings or {}, assignments)
+    if start is not None:
+        recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
+    if network:
+        names = {role: _signature(module) for role, module in network.items()}
+        recipe = recipe.model_copy(update={"networks": names})
+    return recipe
+
+
+def _in_processes(recipe: Recipe, work: Callable[..., None], *arguments: Any) -> None:
+    """Call ``work`` here, or in as many processes as the recipe asks for, unless this is one of them already."""
+    if recipe.train.devices > 1 and "RANK" not in os.environ:
+        launch(work, recipe.train.devices, recipe.train.device, *arguments)
+    else:
+        work(*arguments)
+
+
 def _train_process(content: Mapping[str, Any], folder: str, arguments: Mapping[str, Any]) -> None:
     session.train(Recipe.of(content), Path(folder), **arguments)
+
+
+def _plan_process(content: Mapping[str, Any], path: str, arguments: Mapping[str, Any]) -> None:
+    found = session.forecast(Recipe.of(content), **arguments)
+    if leads_by_environment():
+        write_json(Path(path), found)
 
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:

@@ -217,6 +217,32 @@ def test_starting_from_another_run(
     assert run.history[0]["losses"]["elbo"] < 0.9 * first.history[0]["losses"]["elbo"]
 
 
+def test_a_plan_of_what_would_be_trained(small_runs: Callable[[str], Path], tmp_path: Path) -> None:
+    narrow = [f"model.{side}.conv.width=8" for side in ("encoder", "decoder")]
+    settings = ["train.threads=1", "train.batch=16", "train.samples=640", *narrow, "model.latent_dim=5"]
+    found = api.plan("vae", "digits", assignments=settings, start=small_runs("vae"))
+    assert found["target_samples"] == 640
+    assert found["machine"]["processes"] == 1
+    assert found["seconds"] == pytest.approx(640 / found["samples_per_second"])
+    with pytest.raises(UsageError, match="its networks differ"):
+        api.plan("vae", "digits", assignments=TINY, start=small_runs("vae"))
+
+
+def test_what_was_drawn_too_late_is_drawn_again(copied: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the last step and the report: the same command draws it, and only then says that all is done."""
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
+    narrow = [f"model.{side}.conv.width=8" for side in ("encoder", "decoder")]
+    settings = [*TINY[:2], "train.samples=256", "train.reports=2", *narrow, "model.latent_dim=5"]
+    run = copied("vae")
+    assert not (run / "report.html").exists()
+    history = (run / "history.jsonl").read_bytes()
+    api.train("vae", "digits", run, assignments=settings)
+    assert (run / "report.html").stat().st_size > 10_000
+    assert (run / "history.jsonl").read_bytes() == history
+    with pytest.raises(UsageError, match="is finished"):
+        api.train("vae", "digits", run, assignments=settings)
+
+
 def test_starting_from_unlike_networks(small_runs: Callable[[str], Path], tmp_path: Path) -> None:
     for start, unlike in (("vae", "2 more|more"), ("gan", "more")):
         with pytest.raises(UsageError, match=rf"--from .*{start}: its networks differ, in .*{unlike}"):

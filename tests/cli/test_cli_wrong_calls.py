@@ -86,7 +86,9 @@ def test_wrong_calls(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     places = {"vae": small_runs("vae"), "conditional": small_runs("vae-conditional"), "file": tmp_path / "file"}
+    before = {run: sorted(places[run].rglob("*")) for run in ("vae", "conditional")}
     done = ficta(*(word.format(out=tmp_path / "out", **places) for word in call.split()))
+    assert {run: sorted(places[run].rglob("*")) for run in before} == before
     assert done.code == 2, done.err
     assert done.out == ""
     assert done.err.startswith("ficta: ")

@@ -17,6 +17,7 @@ from data_making import everything, read
 from ficta.base.errors import FictaError, UsageError
 from ficta.data import cache as store
 from ficta.data.dataset import Order, Store
+from ficta.data.ingest import ingest
 from ficta.data.report import describe
 
 
@@ -39,6 +40,27 @@ def test_an_entry_is_read_as_it_was_written(cache):
     (kept,) = store.entries()
     assert kept.source == "x"
     assert kept.size_bytes > 50_000
+
+
+def test_an_entry_may_have_two_names(cache):
+    fill("a")
+    store.also_known_as("b", "a")
+    store.also_known_as("b", "c")  # a name that is taken stays
+    assert store.load("b").facts == {"source": "x"}
+    assert len(store.entries()) == 1
+    assert store.clear() == 1
+    assert store.load("b") is None
+    assert list((cache / "data").iterdir()) == []
+
+
+def test_what_the_data_decided_finds_the_same_entry(cache, pictures):
+    dataset = read(pictures())
+    assert dataset.settings.image.size is not None
+    again = ingest(dataset.settings)
+    assert len(store.entries()) == 1
+    assert again.report["content_hash"] == dataset.report["content_hash"]
+    assert again.settings == dataset.settings
+    assert again.codec.spec == dataset.codec.spec
 
 
 def test_a_build_that_fails_leaves_nothing(cache):

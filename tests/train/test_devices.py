@@ -87,17 +87,26 @@ def test_two_processes_go_on_where_they_stopped(tmp_path: Path, in_processes: Ca
 
 def test_exit_codes_come_through(tmp_path: Path, in_processes: Callable[..., Any]) -> None:
     out, diverging = tmp_path / "run", tmp_path / "diverging"
-    first, other, wrong, broken = in_processes(
+    standing = ["train.on_verdict=stop", "model.optimiser.rate=1e-12", "train.reports=16"]
+    first, other, wrong, broken, stopped, plan = in_processes(
         {"argv": command("vae", out)},
         {"argv": [*command("vae", out, "model.beta=2"), "--devices", "2"]},
         {"argv": [*command("vae", tmp_path / "new", "data.path=nowhere"), "--devices", "2"]},
         {"argv": [*command("vae", diverging, "model.optimiser.rate=1e30"), "--devices", "2"]},
+        {"argv": [*command("vae", tmp_path / "standing", *standing), "--devices", "2"]},
+        {"argv": [*command("vae", tmp_path / "new"), "--devices", "2", "--dry-run", "--json"]},
     )
     assert first["codes"] == [0], first["text"]
     for outcome, code, said in ((other, 2, "model.beta: 1.0 there, 2"), (wrong, 2, "nowhere"), (broken, 3, "diverged")):
         assert outcome["codes"] == [code], outcome["text"]
         assert said in outcome["text"]
         assert "Traceback" not in outcome["text"]
+    assert stopped["codes"] == [3], stopped["text"]
+    assert stopped["text"].count("ficta: plateau at") == 1
+    assert 0 < RunFolder(tmp_path / "standing").latest_seen() < 512
+    assert plan["codes"] == [0], plan["text"]
+    assert '"processes": 2' in plan["text"]
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_command_itself(tmp_path: Path) -> None:

@@ -199,7 +199,9 @@ def test_epochs_become_samples(tmp_path: Path, train_small: Callable[..., Path])
 
 
 def test_what_was_left_open_is_written_down(small_runs: Callable[[str], Path]) -> None:
-    train = RunFolder(small_runs("vae")).recipe()["train"]
+    recipe = RunFolder(small_runs("vae")).recipe()
+    train, image = recipe["train"], recipe["data"]["image"]
+    assert (image["size"], image["channels"], image["fit"]) == ("8x8", 1, "crop")  # as the digits decide
     assert (train["device"], train["threads"], train["precision"]) == ("cpu", 1, "float32")
     assert flatten(train).keys() >= {"batch", "ema_samples", "warmup_samples", "decay", "reports", "on_verdict"}
 

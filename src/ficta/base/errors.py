@@ -13,6 +13,10 @@ class UsageError(FictaError):
     exit_code = 2
 
 
+class FinishedRun(UsageError):  # noqa: N818 - what it says is that all is done
+    """A run that has seen all the samples it was to see."""
+
+
 class DataError(FictaError):
     """Data that cannot be read, or too little of it (exit code 1)."""
 

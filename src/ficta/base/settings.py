@@ -1,12 +1,15 @@
 """Settings: frozen, typed, every field described; a wrong one is an error that names it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import pydantic
 
 from ficta.base.errors import UsageError
 from ficta.base.words import nearest
+
+OPEN = {"open": True}
+"""``json_schema_extra`` of a field that may be left open: the run decides it, and writes down what it decided."""
 
 
 class Settings(pydantic.BaseModel):
@@ -43,6 +46,15 @@ class Settings(pydantic.BaseModel):
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
             raise UsageError("; ".join(_explain(cls, item, where) for item in error.errors())) from None
+
+
+def open_fields(settings: type[Settings], path: str = "") -> Iterator[str]:
+    """Dotted paths of the fields that are marked ``OPEN``, at every depth."""
+    for name, field in settings.model_fields.items():
+        if field.json_schema_extra == OPEN:
+            yield path + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from open_fields(field.annotation, f"{path}{name}.")
 
 
 def _laid_over(default: Settings, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,8 +106,9 @@ def train(
     }
     chosen = assignments or []
     if dry_run:
-        plan = api.plan(model, data, settings=settings, assignments=chosen, progress=ProgressShower())
-        _out(plan) if as_json else typer.echo(describe_plan(plan))
+        plan = api.plan(model, data, settings=settings, assignments=chosen, start=start, progress=ProgressShower())
+        if plan:  # of several processes under torchrun, the first speaks
+            _out(plan) if as_json else typer.echo(describe_plan(plan))
         return
     watchers = [watcher()]
     folder = out or api.default_folder(model, data)

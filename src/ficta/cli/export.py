@@ -67,12 +67,12 @@ def write_samples(
             done += len(chunk)
             progress("samples", done, count)
 
+    shown = np.concatenate([chunk for _, chunk in made(min(n, SHEET_ITEMS))])  # a wrong call shows before any folder
     try:
         for folder in (place.parent if packed else place, target.parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in stale:
             path.unlink()
-        shown = np.concatenate([chunk for _, chunk in made(min(n, SHEET_ITEMS))])
         with replacing(target) as file:  # first of all: a numbered file beside it is known to be ours
             run.stored.codec.preview(shown).save(file, format="PNG")
         if run.stored.codec.spec.condition is not None:

@@ -156,7 +156,7 @@ def _enter(rank: int, ranks: int, port: int, work: Callable[..., None], argument
     try:
         work(*arguments)
     except FictaError as error:
-        if rank == 0 or not isinstance(error, InterruptedRun):
+        if rank == 0 or not isinstance(error, InterruptedRun | VerdictError):  # which all of them raise
             print(f"ficta: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the parent only learns the exit code
         sys.exit(error.exit_code)
     except Exception:

@@ -102,6 +102,14 @@ def load(key: str) -> Entry | None:
     return entry
 
 
+def also_known_as(name: str, key: str) -> None:
+    """Let ``name`` find the entry ``key``, too; an entry of that name stays. Where links cannot be made, nothing."""
+    if name == key:
+        return
+    with contextlib.suppress(OSError):
+        (_entries_folder() / name).symlink_to(key)
+
+
 def _read(path: Path) -> Entry | None:
     try:
         facts = json.loads((path / FACTS).read_text())
@@ -134,6 +142,12 @@ class Builder:
             raise ValueError(f"items of {stored.dtype} {stored.shape[1:]} after {self._dtype} {self._item}")
         self._file.write(np.ascontiguousarray(stored).data)
         self._count += len(stored)
+
+    def empty(self) -> None:
+        """Forget the items added so far; those to come may be of another shape."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._item, self._count = None, 0
 
     def finish(self, labels: np.ndarray, splits: np.ndarray, digests: np.ndarray, facts: dict[str, Any]) -> None:
         """Complete the entry: ``facts`` are JSON types, the arrays have a row for each item added."""
@@ -204,7 +218,7 @@ def entries() -> list[Kept]:
     folder = _entries_folder()
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith((BUILDING, REMOVING)):
+        if path.is_symlink() or path.name.startswith((BUILDING, REMOVING)):
             continue
         with contextlib.suppress(OSError, ValueError, KeyError):  # removed meanwhile
             source = json.loads((path / FACTS).read_text())["source"]
@@ -236,7 +250,9 @@ def evict(key: str) -> None:
             _remove(kept.path)
     for path in _entries_folder().iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process has tidied up
-            if path.name.startswith((BUILDING, REMOVING)) and path.stat().st_mtime < time.time() - STALE_SECONDS:
+            if path.is_symlink() and not path.exists():
+                path.unlink()
+            elif path.name.startswith((BUILDING, REMOVING)) and path.stat().st_mtime < time.time() - STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -264,4 +280,7 @@ def _remove(path: Path) -> None:
     hidden = path.with_name(f"{REMOVING}{path.name}-{os.getpid()}-{time.monotonic_ns()}")
     with contextlib.suppress(FileNotFoundError):
         path.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        if hidden.is_symlink():
+            hidden.unlink()
+        else:
+            shutil.rmtree(hidden, ignore_errors=True)

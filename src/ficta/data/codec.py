@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import Noise
 
@@ -35,6 +36,7 @@ class Chunk:
         splits: split that the source gives each item (None: it gives none), n entries.
         skipped: what could not be read between the last chunk and this one.
         tallies: what was met in these items, counted, for the report: ``{"modes": {"RGB": 20}, "notes": {...}}``.
+        afresh: the reading starts over with this chunk; those before it are void.
     """
 
     stored: np.ndarray
@@ -43,6 +45,7 @@ class Chunk:
     splits: list[str | None]
     skipped: list[Skipped]
     tallies: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    afresh: bool = False
 
 
 class Codec(abc.ABC):
@@ -53,6 +56,8 @@ class Codec(abc.ABC):
 
     spec: Spec
     """Known after ``fit`` or ``from_facts``."""
+    settings: Settings
+    """As given, and after ``fit`` with what the data decided filled in."""
     measures: tuple[str, ...]
     """Names in the registry of metrics that judge this modality."""
 

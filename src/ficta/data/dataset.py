@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ficta.base.seeds import mix
 from ficta.data.codec import Codec
+from ficta.data.settings import DataSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +43,19 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What ``ingest`` gives: codec fitted on the training split, splits by name, report (see ``data.json``)."""
+    """What ``ingest`` gives.
+
+    Attributes:
+        codec: fitted on the training split.
+        splits: by name.
+        report: what was read, JSON types (see ``data.json``).
+        settings: as asked for, with what the data decided filled in.
+    """
 
     codec: Codec
     splits: Mapping[str, Split]
     report: dict[str, Any]
+    settings: DataSettings
 
 
 class Store:

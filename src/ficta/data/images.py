@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from ficta.base.errors import FictaError
-from ficta.base.settings import Settings
+from ficta.base.settings import OPEN, Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import Noise
 from ficta.data.codec import Chunk, Codec
@@ -32,7 +32,8 @@ class ImageSettings(Settings):
         str | None,
         Field(
             description="side, or width x height, e.g. 64 or 64x48; "
-            "not given: the pictures' own size if they share one of at most 128x128, else 64"
+            "not given: the pictures' own size if they share one of at most 128x128, else 64",
+            json_schema_extra=OPEN,
         ),
     ] = None
     fit: Annotated[
@@ -41,7 +42,10 @@ class ImageSettings(Settings):
     ] = "crop"
     channels: Annotated[
         Literal[1, 3, 4] | None,
-        Field(description="1 grey, 3 RGB, 4 RGB with transparency; not given: 1 if all pictures are grey, else 3"),
+        Field(
+            description="1 grey, 3 RGB, 4 RGB with transparency; not given: 1 if all pictures are grey, else 3",
+            json_schema_extra=OPEN,
+        ),
     ] = None
     binarise: Annotated[
         Literal["none", "dynamic", "fixed"],
@@ -77,15 +81,16 @@ class ImageCodec(Codec):
     ``dynamic`` keeps the grey levels in the cache and draws from them.
     """
 
+    settings: ImageSettings
     measures = ()
 
     def __init__(self, settings: ImageSettings) -> None:
-        self._settings = settings
+        self.settings = settings
 
     def stored_key(self) -> dict[str, Any]:
         """Size, fit, channels, and whether pixels are drawn at ingestion."""
-        kept = self._settings.model_dump(include={"size", "fit", "channels"})
-        return kept | {"drawn": self._settings.binarise == "fixed"}
+        kept = self.settings.model_dump(include={"size", "fit", "channels"})
+        return kept | {"drawn": self.settings.binarise == "fixed"}
 
     def scan(self, source: Source) -> Iterator[Chunk]:
         """Read every picture: chunks of uint8 (n, C, H, W).
@@ -93,18 +98,20 @@ class ImageCodec(Codec):
         Raises:
             DataError: the source itself cannot be read (a single file that cannot be is skipped and said so).
         """
-        wish = Wish(self._settings.sides(), self._settings.channels, self._settings.fit)
-        yield from scan_pictures(source, wish, drawn=self._settings.binarise == "fixed")
+        wish = Wish(self.settings.sides(), self.settings.channels, self.settings.fit)
+        yield from scan_pictures(source, wish, drawn=self.settings.binarise == "fixed")
 
     def fit(self, train: Iterable[np.ndarray], condition: Spec | None) -> None:
         """Take the shape from the first pictures, uint8 (n, C, H, W); nothing else is learnt."""
-        self._set_spec(next(iter(train)).shape[1:], condition)
+        channels, height, width = next(iter(train)).shape[1:]
+        self.settings = self.settings.model_copy(update={"size": f"{width}x{height}", "channels": channels})
+        self._set_spec((channels, height, width), condition)
 
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
         """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised."""
         if self.spec.kind == "continuous":
             return stored.to(torch.float32) / 127.5 - 1
-        if self._settings.binarise == "fixed" or noise is None:
+        if self.settings.binarise == "fixed" or noise is None:
             return (stored >= 128).to(torch.float32)
         return (noise.uniform(*stored.shape[1:]) < stored.to(torch.float32) / 255).to(torch.float32)
 
@@ -139,7 +146,7 @@ class ImageCodec(Codec):
         condition = self.spec.condition
         return {
             "codec": "image",
-            "settings": self._settings.model_dump(),
+            "settings": self.settings.model_dump(),
             "shape": list(self.spec.shape),
             "condition": condition.to_json() if condition else None,
         }
@@ -153,7 +160,7 @@ class ImageCodec(Codec):
         return codec
 
     def _set_spec(self, shape: tuple[int, ...], condition: Spec | None) -> None:
-        grey = self._settings.binarise == "none"
+        grey = self.settings.binarise == "none"
         self.spec = Spec(
             axes=("channel", "height", "width"),
             shape=tuple(int(side) for side in shape),

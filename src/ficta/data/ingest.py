@@ -47,7 +47,7 @@ def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
     """
     source = open_source(settings, progress)
     codec = CODECS[source.codec](getattr(settings, source.codec))
-    key = cache.key_of([source.kind, source.manifest, settings.labels, source.codec, codec.stored_key()])
+    key = _key(source, settings, codec)
     entry = cache.load(key)
     if entry is None:
         _build(key, source, codec)
@@ -61,8 +61,13 @@ def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
     labels = entry.labels if categories else None
     parts = {name: Split(entry.stored, rows[name], labels) for name in splits.NAMES}
     codec.fit(_chunks(parts["train"]), condition)
+    cache.also_known_as(_key(source, settings, codec), key)  # so that a run that knows what was decided finds it
     report = build_report(settings, entry, rows, origin, codec.spec)
-    return Dataset(codec, parts, report)
+    return Dataset(codec, parts, report, settings.model_copy(update={source.codec: codec.settings}))
+
+
+def _key(source: Source, settings: DataSettings, codec: Codec) -> str:
+    return cache.key_of([source.kind, source.manifest, settings.labels, source.codec, codec.stored_key()])
 
 
 def _build(key: str, source: Source, codec: Codec) -> None:
@@ -77,6 +82,9 @@ def _build(key: str, source: Source, codec: Codec) -> None:
     began = time.monotonic()
     with cache.building(key) as builder:
         for chunk in codec.scan(source):
+            if chunk.afresh:
+                builder.empty()
+                collected = _Collected()
             if len(chunk.stored):
                 builder.add(chunk.stored)
             collected.add(chunk)

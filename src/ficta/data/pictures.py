@@ -58,12 +58,14 @@ class Picture:
         size: its own size before fitting, as ``WxH``.
         mode: its own mode, in Pillow's words.
         notes: what was converted on the way.
+        kept: whether it was upright and of the target's size already.
     """
 
     pixels: np.ndarray
     size: str
     mode: str
     notes: tuple[str, ...]
+    kept: bool
 
 
 class NotAPicture(Exception):  # noqa: N818 - the reason why an item is skipped, never shown as an error
@@ -98,6 +100,7 @@ def decode(file: BinaryIO, target: Target) -> Picture:
             image.draft(None, (2 * target.width, 2 * target.height))  # large JPEGs come at a half, a quarter …
             upright = ImageOps.exif_transpose(image)
             upright.load()
+            kept = image.getexif().get(ORIENTATION, 1) == 1 and size == f"{target.width}x{target.height}"
     except Unreadable as error:
         raise NotAPicture(reason(error)) from None
     upright = _to_8_bits(upright, notes)
@@ -105,7 +108,7 @@ def decode(file: BinaryIO, target: Target) -> Picture:
         fitted = fit(upright, target)
     except ValueError as error:  # Pillow has no conversion from this mode
         raise NotAPicture(f"{mode}: {error}") from None
-    return Picture(fitted, size, mode, tuple(notes))
+    return Picture(fitted, size, mode, tuple(notes), kept)
 
 
 def fit(image: Image.Image, target: Target) -> np.ndarray:
@@ -154,21 +157,26 @@ def _first_line(error: BaseException) -> str:
 
 
 @functools.cache
-def _formats() -> list[str]:
+def load_formats() -> list[str]:
     """The formats that this Pillow reads; those that would start other programs (EPS) are never tried."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _open(file: BinaryIO) -> Image.Image:
-    return Image.open(file, formats=_formats())
+    return Image.open(file, formats=load_formats())
 
 
 def _is_grey(image: Image.Image) -> bool:
     if image.mode == "P":
         colours = np.asarray(image.convert("RGB"))
         return bool((colours == colours[..., :1]).all())
-    return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+    return is_grey_mode(image.mode)
+
+
+def is_grey_mode(mode: str) -> bool:
+    """Whether pictures of this Pillow mode are grey, whatever they show; those with a palette ("P") may be or not."""
+    return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
 
 
 def _notes(image: Image.Image) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
@@ -19,13 +20,14 @@ from ficta.base.errors import DataError
 from ficta.base.seeds import mix
 from ficta.data.codec import Chunk, Skipped
 from ficta.data.listing import ArrayPart, ArraySource, Entry, FileSource, Source
-from ficta.data.pictures import MODES, NotAPicture, Picture, Target, decode, fit, look, reason
+from ficta.data.pictures import MODES, NotAPicture, Picture, Target, decode, fit, is_grey_mode, load_formats, look, reason
 
 DEFAULT_SIDE = 64
 KEPT_SIDE = 128  # pictures that share a size keep it up to here
 BLOCK_BYTES = 16_000_000  # of an array at a time
 BATCH_SECONDS = 0.4  # how long a batch of files should take, so that progress is told often enough
 LARGEST_BATCH = 1024
+FEW = 16  # files in the first batch, and headers that are looked at before decoding begins
 SLOW_SECONDS = 0.001  # pictures that take longer than this are worth a thread; small ones are faster without
 
 Sides = tuple[int, int]
@@ -74,57 +76,105 @@ def scan_pictures(source: Source, wish: Wish, drawn: bool) -> Iterator[Chunk]:
 
 
 def _scan_files(source: FileSource, wish: Wish) -> Iterator[Chunk]:
+    """Believe the first few headers; at the first picture that gives them the lie, look at all and start over."""
     entries = source.listing().entries
     with ThreadPoolExecutor(_threads()) as pool:
-        target = _survey(source, entries, wish, pool)
-
-        def read(entry: Entry) -> Picture | str:
-            try:
-                with source.open(entry.name) as file:
-                    return decode(file, target)
-            except NotAPicture as error:
-                return str(error)
-            except OSError as error:  # the file cannot be opened
-                return reason(error)
-
-        for batch, results, said in _batches(pool, read, entries):
+        met = _survey(source, entries[:FEW], wish, pool)
+        target = met.target()
+        for batch, results, said in _decoded(source, entries, target, pool):
+            unread = [entry for entry, result in zip(batch, results, strict=True) if isinstance(result, str)]
+            foretold = all(met.foretells(result) for result in results if isinstance(result, Picture))
+            if not foretold or (unread and met.joined(_survey(source, unread, wish, pool)).target() != target):
+                break
             yield _chunk(batch, results, said, target)
+        else:
+            return
+        target = _survey(source, entries, wish, pool).target()
+        for number, (batch, results, said) in enumerate(_decoded(source, entries, target, pool)):
+            yield dataclasses.replace(_chunk(batch, results, said, target), afresh=number == 0)
 
 
-def _survey(source: FileSource, entries: Sequence[Entry], wish: Wish, pool: ThreadPoolExecutor) -> Target:
+@dataclasses.dataclass(frozen=True)
+class _Met:
+    """What some headers say of size and channels.
+
+    Attributes:
+        wish: what the settings ask for.
+        sizes: upright sizes that were met.
+        all_grey: whether all pictures were grey.
+    """
+
+    wish: Wish
+    sizes: frozenset[Sides] = frozenset()
+    all_grey: bool = True
+
+    def joined(self, other: _Met) -> _Met:
+        return _Met(self.wish, self.sizes | other.sizes, self.all_grey and other.all_grey)
+
+    @property
+    def size_is_settled(self) -> bool:
+        """Whether no further header can change the size."""
+        return self.wish.sides is not None or len(self.sizes) > 1 or any(max(size) > KEPT_SIDE for size in self.sizes)
+
+    @property
+    def channels_are_settled(self) -> bool:
+        """Whether no further header can change the channels."""
+        return self.wish.channels is not None or not self.all_grey
+
+    def target(self) -> Target:
+        return _settle(self.wish, self.sizes, 1 if self.all_grey else 3)
+
+    def foretells(self, picture: Picture) -> bool:
+        """Whether a picture decoded for ``target()`` surely leaves it as it is."""
+        return (self.size_is_settled or picture.kept) and (self.channels_are_settled or is_grey_mode(picture.mode))
+
+
+def _survey(source: FileSource, entries: Sequence[Entry], wish: Wish, pool: ThreadPoolExecutor) -> _Met:
     """Look at the headers, as far as need be, to settle size and channels."""
 
-    def read(entry: Entry) -> tuple[Sides, bool] | None:
+    def read(entry: Entry) -> _Met:
         try:
             with source.open(entry.name) as file:
-                return look(file)
+                size, grey = look(file)
+                return _Met(wish, frozenset([size]), grey)
         except (NotAPicture, OSError):
-            return None  # decoding meets it again, and says why
+            return _Met(wish)  # decoding meets it again, and says why
 
-    sizes: set[Sides] = set() if wish.sides is None else {wish.sides}
-    all_grey = True
+    met = _Met(wish)
     done = 0
     for batch, results, _ in _batches(pool, read, entries):
-        known_size = wish.sides is not None or len(sizes) > 1 or any(max(size) > KEPT_SIDE for size in sizes)
-        known_channels = wish.channels is not None or not all_grey
-        if known_size and known_channels:
-            break
-        found = [result for result in results if result is not None]
-        if wish.sides is None:
-            sizes.update(size for size, _ in found)
-        all_grey = all_grey and all(grey for _, grey in found)
+        met = functools.reduce(_Met.joined, results, met)
         done += len(batch)
         source.progress("looking at pictures", done, len(entries))
-    return _settle(wish, sizes, 1 if all_grey else 3)
+        if met.size_is_settled and met.channels_are_settled:
+            break
+    return met
 
 
-def _settle(wish: Wish, sizes: set[Sides], channels: int) -> Target:
+def _settle(wish: Wish, sizes: Collection[Sides], channels: int) -> Target:
     sides = wish.sides
     if sides is None:
         (sides,) = sizes if len(sizes) == 1 else {(DEFAULT_SIDE, DEFAULT_SIDE)}
         if max(sides) > KEPT_SIDE:
             sides = (DEFAULT_SIDE, DEFAULT_SIDE)
     return Target(sides[0], sides[1], wish.channels or channels, wish.fit)
+
+
+def _decoded(
+    source: FileSource, entries: Sequence[Entry], target: Target, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Sequence[Entry], list[Picture | str], Counter[str]]]:
+    """Batches of entries, each with its picture or the reason why it has none, and what Pillow had to say."""
+
+    def read(entry: Entry) -> Picture | str:
+        try:
+            with source.open(entry.name) as file:
+                return decode(file, target)
+        except NotAPicture as error:
+            return str(error)
+        except OSError as error:  # the file cannot be opened
+            return reason(error)
+
+    return _batches(pool, read, entries)
 
 
 def _batches(
@@ -134,18 +184,19 @@ def _batches(
 
     Small pictures are read one after the other: threads would spend more on taking turns than they save.
     """
-    start, size, slow = 0, 16, False
+    load_formats()  # or the first batch would seem slow
+    start, size, workers = 0, FEW, 1
     while start < len(entries):
         batch = entries[start : start + size]
         began = time.monotonic()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            results = list(pool.map(read, batch) if slow else map(read, batch))
+            results = list(map(read, batch) if workers == 1 else pool.map(read, batch))
         seconds = max(time.monotonic() - began, 1e-6)
         yield batch, results, Counter(f"Pillow: {str(warning.message).splitlines()[0]}" for warning in said)
         start += len(batch)
-        slow = slow or seconds / len(batch) > SLOW_SECONDS
+        workers = _threads() if workers * seconds / len(batch) > SLOW_SECONDS else 1
         size = min(LARGEST_BATCH, max(_threads(), int(size * min(2.0, BATCH_SECONDS / seconds))))
 
 

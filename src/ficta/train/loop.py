@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import threading
@@ -102,11 +103,12 @@ class Loop:
     def save(self) -> None:
         """Save state and averaged weights."""
         self.saved_at, self.saved_seen = time.perf_counter(), self.stepper.seen
+        if not self.stepper.is_finite():  # every process holds the same weights, and comes to the same answer
+            if self.leads:
+                self.folder.append_history(self._line({}, 0.0) | _judged(NOT_FINITE))
+            self._stop(NOT_FINITE)
         if not self.leads:
             return
-        if not self.stepper.is_finite():
-            self.folder.append_history(self._line({}, 0.0) | _judged(NOT_FINITE))
-            self._stop(NOT_FINITE)
         tensors, facts = self.stepper.state()
         facts["seconds"] = repr(self._seconds())
         self.folder.save(self.stepper.seen, tensors, facts, self.stepper.average.state_dict())
@@ -135,10 +137,18 @@ class Loop:
         return by_time or (samples is not None and self.stepper.seen - self.saved_seen >= samples)
 
     def _report(self) -> None:
-        """Measure, judge, write down, tell."""
+        """Measure, judge, write down, tell; stop, all processes together, if that is called for."""
         means = self.stepper.take_means()
-        if not self.leads:
+        stopping = self.stepper.collectives.broadcast(self._tell(means) if self.leads else None)
+        if stopping is None:
             return
+        verdict, broken = Verdict(**stopping["verdict"]), stopping["broken"]
+        if not broken:
+            self.save()
+        self._stop(verdict)
+
+    def _tell(self, means: Mapping[str, float]) -> dict[str, Any] | None:
+        """The first process's part of a report. Gives what is to stop the run, if anything is."""
         now = time.perf_counter()
         line = self._line(means, (self.stepper.seen - self.reported_seen) / max(now - self.reported_at, 1e-9))
         finite = _are_finite(means) and self.stepper.is_finite()
@@ -155,11 +165,9 @@ class Loop:
         for watcher in self.watchers:
             watcher.reported(line, self.target)
         self.reported_at, self.reported_seen = time.perf_counter(), self.stepper.seen
-        if broken:
-            self._stop(verdict)
-        if self.settings.on_verdict == "stop" and verdict.name != "healthy":
-            self.save()
-            self._stop(verdict)
+        if broken or (self.settings.on_verdict == "stop" and verdict.name != "healthy"):
+            return {"verdict": dataclasses.asdict(verdict), "broken": broken}
+        return None
 
     def _line(self, means: Mapping[str, float], rate: float) -> dict[str, Any]:
         """A line of the history, before anything is measured or judged."""
@@ -188,6 +196,7 @@ class Loop:
         return measured
 
     def _stop(self, verdict: Verdict) -> None:
+        self.stepper.collectives.wait()  # whoever left before all is written would have it cut short
         kept = self.folder.latest_seen()
         state = f"the state at {count(kept)} samples is kept" if kept else "no state had been saved yet"
         raise VerdictError(f"{verdict.name} at {count(self.stepper.seen)} samples: {verdict.advice}; {state}")

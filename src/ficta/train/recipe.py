@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ficta.base.errors import UsageError
-from ficta.base.settings import Settings
+from ficta.base.settings import OPEN, Settings, open_fields
 from ficta.compute.device import Precision
 from ficta.data.settings import DataSettings
 from ficta.models.registry import find
@@ -24,10 +24,14 @@ class TrainSettings(Settings):
         float | None, Field(gt=0, description="time to train for, made into a number of samples by the measured rate")
     ] = None
     epochs: Annotated[float | None, Field(gt=0, description="passes over the training split")] = None
-    device: Annotated[str, Field(description="auto (CUDA if there is one), cpu, cuda, cuda:1")] = "auto"
+    device: Annotated[
+        str, Field(description="auto (CUDA if there is one), cpu, cuda, cuda:1", json_schema_extra=OPEN)
+    ] = "auto"
     devices: Annotated[int, Field(ge=1, description="processes on this machine, one a device")] = 1
     precision: Annotated[Precision, Field(description="of matrix products and convolutions")] = "float32"
-    threads: Annotated[int | None, Field(ge=1, description="CPU threads; without, one a core")] = None
+    threads: Annotated[
+        int | None, Field(ge=1, description="CPU threads; without, one a core", json_schema_extra=OPEN)
+    ] = None
     accumulate: Annotated[int, Field(ge=1, description="batches whose gradients make one step")] = 1
     clip_norm: Annotated[
         float | None, Field(gt=0, description="longest gradient of a phase; longer ones are shortened to it")
@@ -68,23 +72,17 @@ FREE = {  # may differ from the recipe of the run that is continued: none of the
 }
 
 
-OPEN = {  # None or auto here agrees with whatever was resolved there
-    "preset",
-    "start",
-    "train.device",
-    "train.threads",
-    "data.image.size",
-    "data.image.channels",
-}
-
-
 class Recipe(Settings):
     """All settings of a run."""
 
     family: Annotated[str, Field(description="family of models")]
-    preset: Annotated[str | None, Field(description="preset that the settings started from")] = None
+    preset: Annotated[
+        str | None, Field(description="preset that the settings started from", json_schema_extra=OPEN)
+    ] = None
     seed: Annotated[int, Field(ge=0, description="of everything random in the run")] = 0
-    start: Annotated[str | None, Field(description="run whose weights this one started from")] = None
+    start: Annotated[
+        str | None, Field(description="run whose weights this one started from", json_schema_extra=OPEN)
+    ] = None
     data: Annotated[DataSettings, Field(description="what of the data is used")]
     model: Annotated[dict[str, Any], Field(description="settings of the family", default_factory=dict)]
     train: Annotated[TrainSettings, Field(description="how it is trained")] = TrainSettings()
@@ -110,14 +108,15 @@ class Recipe(Settings):
     def differences(self, stored: Recipe) -> list[str]:
         """Settings in which this recipe asks for something else than ``stored``, as readable lines.
 
-        What is left open here and resolved by the run (``OPEN``) agrees with whatever stands there.
+        What is left open here and was decided by the run (fields marked ``OPEN``) agrees with whatever stands there.
         """
         asked, there = flatten(self.content()), flatten(stored.content())
+        left_open = {path for path in open_fields(Recipe) if asked.get(path) in (None, "auto")}
         asked |= {f"networks.{role}": "none" for role in stored.networks.keys() - self.networks.keys()}
         return [
             f"{key}: {there.get(key)!r} there, {value!r} here"
             for key, value in asked.items()
-            if key not in FREE and there.get(key) != value and not (key in OPEN and value in (None, "auto"))
+            if key not in FREE | left_open and there.get(key) != value
         ]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ficta.base.errors import FictaError, UsageError
+from ficta.base.errors import FictaError, FinishedRun, UsageError
 from ficta.base.files import PARTIAL
 from ficta.base.progress import Progress, silent
 from ficta.base.seeds import mix
@@ -41,7 +42,6 @@ def train(
     networks: Mapping[str, nn.Module] | None = None,
     watchers: Sequence[Watcher] = (),
     progress: Progress = silent,
-    dry: bool = False,
 ) -> dict[str, Any]:
     """Train a run, or go on with it.
 
@@ -51,32 +51,45 @@ def train(
         networks: networks that the user brings, by role.
         watchers: who is told.
         progress: who is told about reading the data.
-        dry: only make the plan; write nothing.
 
     Returns:
         The plan.
 
     Raises:
-        UsageError: the folder holds another run, or a finished one, or the call is wrong in itself.
+        UsageError: the folder holds another run, or the call is wrong in itself.
+        FinishedRun: there is nothing left to do.
         DataError: the data cannot be read.
         FictaError: the run failed; what was saved before is intact.
         VerdictError: a verdict stopped it.
         InterruptedRun: a signal stopped it.
     """
     folder = RunFolder(out)
-    stored = Recipe.of(folder.recipe()) if folder.exists and not dry else None
-    device = _device(stored if stored and recipe.train.device == "auto" else recipe)
-    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, joined(device) as collectives:
-        if dry:
-            dataset = _read(recipe, collectives, progress)
-            return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[1]
+    stored = Recipe.of(folder.recipe()) if folder.exists else None
+    with _together(stored if stored and recipe.train.device == "auto" else recipe) as (device, collectives):
         if not collectives.leads:
             return _run(recipe, folder, networks, device, collectives, (), progress)
         _check_place(folder, recipe)
         with folder.locked():
             _check_place(folder, recipe)  # again: somebody may have begun in between
             return _run(recipe, folder, networks, device, collectives, watchers, progress)
+
+
+def forecast(
+    recipe: Recipe, *, networks: Mapping[str, nn.Module] | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """The plan that ``train`` would make. Writes nothing but the cache of the data."""
+    with _together(recipe) as (device, collectives):
+        dataset = _read(recipe, collectives, progress)
+        return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[1]
+
+
+@contextlib.contextmanager
+def _together(recipe: Recipe) -> Iterator[tuple[torch.device, Collectives]]:
+    """This process's device, and the other processes; torch's own random numbers are left as they were."""
+    device = _device(recipe)
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, joined(device) as collectives:
+        yield device, collectives
 
 
 def _run(
@@ -99,7 +112,7 @@ def _run(
     stepper, plan, resolved = _prepare(asked, dataset, networks, device, collectives, start)
     seconds = _restore(stepper, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
-        raise UsageError(
+        raise FinishedRun(
             f"{folder.path} is finished ({count(stepper.seen)} samples); to go on give a larger target, "
             f"such as --samples {2 * stepper.seen}"
         )
@@ -167,7 +180,7 @@ def _prepare(
     stepper = stepper_for(family, target)
     named = device.type if settings.device == "auto" else settings.device
     found = {"samples": target, "threads": threads, "device": named}
-    resolved = recipe.model_copy(update={"train": settings.model_copy(update=found)})
+    resolved = recipe.model_copy(update={"train": settings.model_copy(update=found), "data": dataset.settings})
     return stepper, make_plan(stepper, rate, target), resolved
 
 

@@ -24,14 +24,15 @@ class TensorBoard:
         self._writer: Any = None
 
     def planned(self, plan: Mapping[str, Any], note: str) -> None:
-        """Open the writer: the run folder exists by now."""
-        self._writer = self._kind(str(self._folder))
+        """Nothing."""
 
     def tick(self, seen: int, target: int, seconds_left: float) -> None:
         """Nothing."""
 
     def reported(self, line: Mapping[str, Any], target: int) -> None:
-        """One scalar a number."""
+        """One scalar a number; those that a killed process wrote for the same samples are taken back."""
+        if self._writer is None:
+            self._writer = self._kind(str(self._folder), purge_step=line["seen"])
         numbers = {f"losses/{name}": value for name, value in line["losses"].items()}
         numbers |= {name: value for name, value in line.items() if isinstance(value, int | float)}
         for name, value in numbers.items():
@@ -44,4 +45,5 @@ class TensorBoard:
 
     def closed(self) -> None:
         """Close the file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
