@@ -55,7 +55,6 @@ def test_the_public_face() -> None:
 
 
 def test_train_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     watcher, work = Noted(), []
     run = package.train(
         "vae",
@@ -79,7 +78,6 @@ def test_train_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_plan_trains_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     monkeypatch.chdir(tmp_path)
     plan = package.plan("gan", "digits", settings={"train": {"epochs": 2, "threads": 1}})
     assert plan["target_samples"] == 2 * ingest(api.recipe_for("gan", "digits", {}).data).report["splits"]["train"]
@@ -202,7 +200,6 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def test_starting_from_another_run(
     small_runs: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     first = api.open_run(small_runs("vae"))
     content = {**first.recipe, "start": str(first.path)}
     dataset = ingest(Recipe.of(content).data)
@@ -214,7 +211,7 @@ def test_starting_from_another_run(
     assert run.recipe["start"] == str(first.path.resolve())
     for name, value in weights(first.path).items():
         torch.testing.assert_close(weights(run.path)[name], value, rtol=0, atol=1e-8)
-    assert run.history[0]["losses"]["elbo"] < 0.9 * first.history[0]["losses"]["elbo"]
+    assert run.history[0]["losses"]["elbo"] < 0.95 * first.history[0]["losses"]["elbo"]
 
 
 def test_a_plan_of_what_would_be_trained(small_runs: Callable[[str], Path], tmp_path: Path) -> None:
@@ -230,7 +227,6 @@ def test_a_plan_of_what_would_be_trained(small_runs: Callable[[str], Path], tmp_
 
 def test_what_was_drawn_too_late_is_drawn_again(copied: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the last step and the report: the same command draws it, and only then says that all is done."""
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     narrow = [f"model.{side}.conv.width=8" for side in ("encoder", "decoder")]
     settings = [*TINY[:2], "train.samples=256", "train.reports=2", *narrow, "model.latent_dim=5"]
     run = copied("vae")

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ficta import api
 from ficta.base.errors import UsageError
 from ficta.compute import tensors
-from ficta.train import session
 
 TINY = ["train.threads=1", "train.batch=16", "train.samples=64", "train.reports=1", "model.latent_dim=3"]
 
@@ -39,7 +38,6 @@ class Decoder(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     monkeypatch.setattr(api.Run, "explore", lambda self, **_: ([], []))
     monkeypatch.setattr(api.Run, "report", lambda self: self.path)
     torch.manual_seed(4)

@@ -26,7 +26,6 @@ from ficta.base import errors
 from ficta.cli import main
 from ficta.cli.app import app
 from ficta.models.registry import FAMILIES
-from ficta.train import session
 from ficta.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +39,9 @@ MODULES = [  # whose constants the pages quote as `NAME` = value
     "ficta.data.splits",
     "ficta.runs.folder",
     "ficta.train.loop",
+    "ficta.train.probe",
     "ficta.train.session",
+    "ficta.train.probe",
     "ficta.train.stepper",
     "ficta.train.verdicts",
 ]
@@ -95,7 +96,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = random.integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
     monkeypatch.setenv("FICTA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0.01)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

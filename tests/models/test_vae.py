@@ -136,7 +136,7 @@ def test_free_bits_couple_samples_and_say_so() -> None:
 def constant_picture(value: float, settings: dict[str, Any]) -> tuple[Vae, Tensor, Tensor]:
     """A decoder that says ``value`` whatever it is asked, data, and their mean squared distance to it by channel."""
     family = vae({"latent_dim": 3, "head": "gaussian", **settings}, PICTURE)
-    last = [layer for layer in family.decoder.modules() if isinstance(layer, nn.Conv2d)][-1]
+    last = [layer for layer in family.decoder.modules() if isinstance(layer, nn.ConvTranspose2d)][-1]
     with torch.no_grad():
         last.weight.zero_()
         last.bias.fill_(value)

@@ -11,6 +11,7 @@ from ficta import presets
 from ficta.api import recipe_for
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
+from ficta.compute.device import Way
 from ficta.data.dataset import Split, Store
 from ficta.models.family import Family
 from ficta.models.registry import build
@@ -26,7 +27,7 @@ CONV_64 = ("conv", 32, 64, 3, 2, 32 * 64 * 9 + 64)
 FLAT = 64 * 7 * 7
 UP_64 = ("up", 64, 64, 3, 2, 64 * 64 * 9 + 64)
 UP_32 = ("up", 64, 32, 3, 2, 64 * 32 * 9 + 32)
-LAST_1 = ("conv", 32, 1, 3, 1, 32 * 1 * 9 + 1)  # as a transposed convolution of stride 1, with the kernel turned
+LAST_1 = ("up", 32, 1, 3, 1, 32 * 1 * 9 + 1)
 
 
 def dense(inputs: int, outputs: int) -> tuple[object, ...]:
@@ -159,6 +160,7 @@ def test_three_steps(name: str) -> None:
         0,
         torch.device("cpu"),
         Collectives(),
+        Way(threads=1),
     )
     for _ in range(3):
         stepper.advance()

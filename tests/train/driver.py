@@ -24,7 +24,6 @@ from ficta import api
 from ficta.cli import app, main, show  # noqa: F401 - the same goes for these
 from ficta.compute import collectives
 from ficta.explore import explore
-from ficta.train import session
 from ficta.train.stepper import Stepper
 
 SEEN, SAVING, SENT = slice(0, 8), slice(8, 9), slice(9, 10)
@@ -54,7 +53,6 @@ def child(job: dict, board: mmap.mmap, output: Path) -> None:
         return replace(self, target)
 
     Stepper.advance, Path.replace = told, slow
-    session.PROBE_SECONDS = 0
     api.Run.explore = api.Run.report = lambda self, **_: None
     explore.animate = lambda run: None
     fork = functools.partial(torch.multiprocessing.start_processes, start_method="fork")

@@ -9,6 +9,7 @@ import torch
 from ficta.base.seeds import mix
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
+from ficta.compute.device import Way
 from ficta.compute.noise import Noise
 from ficta.data.dataset import Split, Store
 from ficta.data.images import ImageCodec, ImageSettings
@@ -33,7 +34,7 @@ def test_a_step_moves_every_weight_as_plain_backward_and_plain_adam_would(family
     plain = copy.deepcopy(model)  # weights in plain order, differentiated and moved the tutorial's way
     settings = TrainSettings(batch=BATCH, ema_samples=0, threads=1)
     store = Store(Split(pictures, np.arange(32), None), torch.device("cpu"), 10**9)
-    stepper = Stepper(model, codec, store, settings, 1000, 0, torch.device("cpu"), Collectives())
+    stepper = Stepper(model, codec, store, settings, 1000, 0, torch.device("cpu"), Collectives(), Way(threads=1))
 
     data = codec.encode(store.gather(stepper.order.indices(0, BATCH))[0])
     optimisers = {

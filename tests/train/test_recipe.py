@@ -15,7 +15,7 @@ from ficta.api import recipe_for
 from ficta.base.errors import UsageError
 from ficta.models.registry import FAMILIES
 from ficta.runs.folder import RunFolder
-from ficta.train import session
+from ficta.train import probe, session
 from ficta.train.recipe import FREE, Recipe, flatten, set_by_path
 
 
@@ -177,14 +177,14 @@ def test_minutes_become_samples(
     def stored() -> dict[str, Any]:
         return tomllib.loads((tmp_path / "recipe.toml").read_text())["train"]
 
-    monkeypatch.setattr(session, "measure_rate", lambda *_: 4000.0)
+    monkeypatch.setattr(probe, "measure_rate", lambda *_: 4000.0)
     first = train(0.001)
     assert (first["samples"], first["minutes"]) == (228, 0.001)  # 0.001 x 60 s x 4000 a second, 5 % of it for reports
-    monkeypatch.setattr(session, "measure_rate", lambda *_: 400_000.0)  # the target stays what it was resolved to
+    monkeypatch.setattr(probe, "measure_rate", lambda *_: 400_000.0)  # the target stays what it was resolved to
     with pytest.raises(UsageError, match="is finished"):
         train(0.001)
     assert stored() == first
-    monkeypatch.setattr(session, "measure_rate", lambda *_: 4000.0)
+    monkeypatch.setattr(probe, "measure_rate", lambda *_: 4000.0)
     assert train(0.002)["samples"] == 456
     assert RunFolder(tmp_path).latest_seen() == 456
     assert json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])["seen"] == 456
@@ -201,7 +201,7 @@ def test_epochs_become_samples(tmp_path: Path, train_small: Callable[..., Path])
 def test_what_was_left_open_is_written_down(small_runs: Callable[[str], Path]) -> None:
     recipe = RunFolder(small_runs("vae")).recipe()
     train, image = recipe["train"], recipe["data"]["image"]
-    assert (image["size"], image["channels"], image["fit"]) == ("8x8", 1, "crop")  # as the digits decide
+    assert (image["size"], image["channels"], image["fit"]) == ("8", 1, "crop")  # as the digits decide
     assert (train["device"], train["threads"], train["precision"]) == ("cpu", 1, "float32")
     assert flatten(train).keys() >= {"batch", "ema_samples", "warmup_samples", "decay", "reports", "on_verdict"}
 

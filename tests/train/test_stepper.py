@@ -15,6 +15,7 @@ from ficta.base.errors import FictaError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec, class_condition
 from ficta.compute.collectives import Collectives
+from ficta.compute.device import Way
 from ficta.compute.noise import latents
 from ficta.data.dataset import Split, Store
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings
@@ -74,7 +75,7 @@ def numbers(count: int, *shape: int, seed: int = 0) -> np.ndarray:
 def stepper_of(family: Family, data: np.ndarray, target: int = 1000, **settings: Any) -> Stepper:
     store = Store(Split(data, np.arange(len(data)), np.arange(len(data)) % 2), CPU, 2**30)
     chosen = TrainSettings.read({"batch": 8, **settings}, "train")
-    return Stepper(family, Plain(), store, chosen, target, 5, CPU, Collectives())  # type: ignore[arg-type]
+    return Stepper(family, Plain(), store, chosen, target, 5, CPU, Collectives(), Way(threads=1))  # type: ignore[arg-type]
 
 
 def squares(toy: Toy) -> list[Phase]:

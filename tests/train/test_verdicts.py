@@ -17,7 +17,7 @@ from ficta.compute import tensors
 from ficta.models.family import Batch, Losses
 from ficta.models.vae import Vae
 from ficta.runs.folder import RunFolder
-from ficta.train import loop, session
+from ficta.train import loop
 from ficta.train.verdicts import Verdict, judge
 
 TARGET = 100_000
@@ -188,7 +188,6 @@ def test_a_verdict_stops_a_run_only_where_that_is_asked_for(
 
 
 def test_a_stopped_run_gets_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0)
     spoil(monkeypatch, 0)
     settings = ["train.samples=64", "train.reports=1", "train.batch=16", "train.threads=1"]
     with pytest.raises(VerdictError):

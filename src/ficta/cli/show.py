@@ -29,12 +29,33 @@ def describe_plan(plan: Mapping[str, Any]) -> str:
         [
             f"parameters  {count(sum(plan['parameters'].values()))} ({networks})",
             f"samples     {count(plan['target_samples'])}",
-            f"rate        {count(plan['samples_per_second'])} samples/s, measured on {machine['device']} "
-            f"in {machine['precision']}",
+            f"rate        {count(plan['samples_per_second'])} samples/s, measured on {machine['device']}",
+            f"computing   {_ways(plan)}",
             f"time        about {duration(plan['seconds'])}",
             f"memory      {size(plan['memory_bytes'])} at its peak so far",
         ]
     )
+
+
+def _ways(plan: Mapping[str, Any]) -> str:
+    """What the probe chose, and what else it tried."""
+    way = plan["way"]
+    parts = [_threads(way["threads"])] if plan["machine"]["device"] == "cpu" else []
+    text = ", ".join([*parts, way["precision"], way["layout"], *(["compiled"] if way["compile"] else [])])
+    rivals = [f"{_change(rival)} {rival['ratio']:.2f}x" for rival in plan["tried"]]
+    before = ", the rest as was fastest before" if plan["remembered"] else ""
+    return f"{text} (tried: {', '.join(rivals)}{before})" if rivals else text
+
+
+def _change(rival: Mapping[str, Any]) -> str:
+    (name, value), *_ = rival.items()
+    if name == "threads":
+        return _threads(value)
+    return "compiled" if name == "compile" else str(value)
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread" if number == 1 else f"{number} threads"
 
 
 def losses_text(line: Mapping[str, Any]) -> str:

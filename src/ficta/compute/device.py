@@ -1,9 +1,12 @@
 """Which device, which number format, which memory layout."""
 
 import contextlib
+import ctypes
+import dataclasses
 import os
 import platform
 import resource
+import shutil
 import sys
 from typing import Any, Literal, TypeVar
 
@@ -13,7 +16,29 @@ from torch import Tensor, nn
 from ficta.base.errors import UsageError
 
 Precision = Literal["float32", "bf16"]
+Layout = Literal["channels_last", "contiguous"]
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How steps are computed on this machine; by their results the ways differ in rounding alone.
+
+    Attributes:
+        threads: of the CPU.
+        precision: of matrix products and convolutions.
+        layout: memory order of pictures (B, C, H, W).
+        compile: whether networks are compiled.
+    """
+
+    threads: int
+    precision: Precision = "float32"
+    layout: Layout = "channels_last"
+    compile: bool = False
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
+KEPT_BYTES = 2**30
 
 
 def pick(name: str) -> torch.device:
@@ -40,15 +65,59 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def lay_out(network: Network) -> Network:
-    """Put the weights of 2-d convolutions into channels-last order, where convolution kernels are fastest."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def use(way: Way) -> None:
+    """Make this process compute in so many threads."""
+    torch.set_num_threads(way.threads)
+
+
+def not_compiled() -> contextlib.AbstractContextManager[Any]:
+    """Context in which compiled networks run as they were written."""
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def multiplies_in_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16; without them it is computed all the same, many times slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def compiles(device: torch.device) -> bool:
+    """Whether torch can compile networks here: for a CPU it needs a C++ compiler."""
+    return device.type == "cuda" or any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++"))
+
+
+def lay_out(network: Network, layout: Layout = "channels_last") -> Network:
+    """Put the weights of 2-d convolutions into this memory order."""
+    network.to(memory_format=_formats()[layout])  # type: ignore[call-overload]
     return network
 
 
-def lay_out_batch(batch: Tensor) -> Tensor:
-    """Put a batch of pictures (B, C, H, W) into channels-last order; leave others as they are."""
-    return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
+def lay_out_batch(batch: Tensor, layout: Layout = "channels_last") -> Tensor:
+    """Put a batch of pictures (B, C, H, W) into this memory order; leave others as they are."""
+    return batch.contiguous(memory_format=_formats()[layout]) if batch.ndim == 4 else batch
+
+
+def lay_out_like(batch: Tensor, weight: Tensor) -> Tensor:
+    """A batch (B, C, *axes) that lies channels last, put into the memory order of the weight that meets it."""
+    return batch if weight.is_contiguous(memory_format=torch.channels_last) else batch.contiguous()
+
+
+def _formats() -> dict[Layout, torch.memory_format]:
+    return {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+def keep_freed_memory() -> None:
+    """Let the C library (glibc; others are left alone) keep what is freed for what is allocated next.
+
+    By default it gives large blocks back to the system, which then hands out zeroed pages for every activation of
+    every step: some 2,000 page faults for a batch of 32 digits, a tenth of the time and more.
+    """
+    library = ctypes.CDLL(None)
+    if platform.libc_ver()[0] == "glibc":
+        for option in (MMAP_THRESHOLD, TRIM_THRESHOLD):
+            library.mallopt(option, KEPT_BYTES)
 
 
 def describe() -> dict[str, Any]:

@@ -63,7 +63,8 @@ class ImageSettings(Settings):
         text = str(value).lower()
         if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", text):
             raise ValueError("write a side in pixels or width x height, e.g. 64 or 64x48 (1 to 9999)")
-        return text
+        width, _, height = text.partition("x")
+        return width if height in ("", width) else text
 
     def sides(self) -> tuple[int, int] | None:
         """Width and height in pixels; None if not given."""
@@ -104,7 +105,8 @@ class ImageCodec(Codec):
     def fit(self, train: Iterable[np.ndarray], condition: Spec | None) -> None:
         """Take the shape from the first pictures, uint8 (n, C, H, W); nothing else is learnt."""
         channels, height, width = next(iter(train)).shape[1:]
-        self.settings = self.settings.model_copy(update={"size": f"{width}x{height}", "channels": channels})
+        size = str(width) if width == height else f"{width}x{height}"
+        self.settings = self.settings.model_copy(update={"size": size, "channels": channels})
         self._set_spec((channels, height, width), condition)
 
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
+from ficta.compute.device import lay_out_like
 from ficta.nets.parts import Act, Activation, Initial, initialise
 
 CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -68,7 +69,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Float (B, channels, *axes), float (B, C) or None => float (B, outputs)."""
-        features = self.stages(x).flatten(1)
+        features = self.stages(x).movedim(1, -1).flatten(1)  # a view where channels are last in memory, too
         out: Tensor = self.dense(features if condition is None else torch.cat([features, condition], 1))
         return out
 
@@ -82,7 +83,7 @@ class ConvDecoder(nn.Module):
         doubles = settings.last == "doubling"
         channels = settings.channels or _decoding(_automatic(settings, axes), doubles)
         sizes = _halvings(axes, len(channels) - 1 + doubles, settings.kernel)[::-1]
-        self.grid = (channels[0], *sizes[0])
+        self.grid = (*sizes[0], channels[0])
         self.dense = _dense(settings, inputs + condition, math.prod(self.grid), last=False)
         stages: list[nn.Module] = []
         for before, after, small, large in zip(channels, channels[1:], sizes, sizes[1:], strict=False):
@@ -91,17 +92,16 @@ class ConvDecoder(nn.Module):
         if doubles:
             stages.append(_doubling(settings, channels[-1], out_channels, axes, sizes[-2], sizes[-1]))
         else:
-            stages.append(CONV[len(axes)](channels[-1], out_channels, 3, 1, 1))
+            # transposed with stride 1: the same map, and its backward pass takes half the time for few channels
+            stages.append(UP[len(axes)](channels[-1], out_channels, 3, 1, 1))
         self.stages = nn.Sequential(*stages)
         initialise(self, settings.initial, settings.activation)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Float (B, inputs), float (B, C) or None => float (B, channels, *axes)."""
         flat = self.dense(z if condition is None else torch.cat([z, condition], 1))
-        grid = flat.reshape(-1, *self.grid)
-        if grid.ndim == 4:  # keep the rest in channels-last order, where convolution is fastest
-            grid = grid.contiguous(memory_format=torch.channels_last)
-        out: Tensor = self.stages(grid)
+        grid = flat.reshape(-1, *self.grid).movedim(-1, 1)  # channels are last in memory
+        out: Tensor = self.stages(lay_out_like(grid, next(self.stages.parameters())))
         return out
 
 

@@ -152,7 +152,8 @@ class Loop:
         now = time.perf_counter()
         line = self._line(means, (self.stepper.seen - self.reported_seen) / max(now - self.reported_at, 1e-9))
         finite = _are_finite(means) and self.stepper.is_finite()
-        measured = self._measure() if finite else None
+        with self.stepper.as_written():
+            measured = self._measure() if finite else None
         line |= {name: value for name, value in (measured or {}).items() if math.isfinite(value)}
         verdict = judge(line, self.history, self.target)
         broken = measured is None or not _are_finite(measured)

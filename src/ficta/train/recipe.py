@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ficta.base.errors import UsageError
 from ficta.base.settings import OPEN, Settings, open_fields
-from ficta.compute.device import Precision
+from ficta.compute.device import Layout, Precision
 from ficta.data.settings import DataSettings
 from ficta.models.registry import find
 
@@ -28,9 +28,26 @@ class TrainSettings(Settings):
         str, Field(description="auto (CUDA if there is one), cpu, cuda, cuda:1", json_schema_extra=OPEN)
     ] = "auto"
     devices: Annotated[int, Field(ge=1, description="processes on this machine, one a device")] = 1
-    precision: Annotated[Precision, Field(description="of matrix products and convolutions")] = "float32"
+    precision: Annotated[
+        Precision | Literal["auto"],
+        Field(
+            description="of matrix products and convolutions: float32, bf16, auto (what is faster)",
+            json_schema_extra=OPEN,
+        ),
+    ] = "auto"
+    layout: Annotated[
+        Layout | Literal["auto"],
+        Field(
+            description="memory order of pictures: channels_last, contiguous, auto (what is faster)",
+            json_schema_extra=OPEN,
+        ),
+    ] = "auto"
     threads: Annotated[
-        int | None, Field(ge=1, description="CPU threads; without, one a core", json_schema_extra=OPEN)
+        int | None, Field(ge=1, description="CPU threads; without, as many as are faster", json_schema_extra=OPEN)
+    ] = None
+    compile: Annotated[
+        bool | None,
+        Field(description="compile the networks; without, if that pays within the run", json_schema_extra=OPEN),
     ] = None
     accumulate: Annotated[int, Field(ge=1, description="batches whose gradients make one step")] = 1
     clip_norm: Annotated[

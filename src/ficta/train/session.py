@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from ficta.base.progress import Progress, silent
 from ficta.base.seeds import mix
 from ficta.base.words import count
 from ficta.compute import device as machine
-from ficta.compute.collectives import Collectives, joined, local_processes, local_rank
+from ficta.compute.collectives import Collectives, joined, local_rank
 from ficta.data.dataset import Dataset, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Family
@@ -26,12 +27,12 @@ from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run
 from ficta.train.loop import Loop, Watcher
-from ficta.train.plan import make_plan, measure_rate
+from ficta.train.plan import make_plan
+from ficta.train.probe import find_way
 from ficta.train.recipe import Recipe
 from ficta.train.stepper import Stepper
 
 DEFAULT_MINUTES = 5.0
-PROBE_SECONDS = 1.5
 REPORT_SHARE = 0.95  # of the time goes to steps where --minutes is asked for; the rest to reports and saving
 
 
@@ -87,6 +88,7 @@ def forecast(
 def _together(recipe: Recipe) -> Iterator[tuple[torch.device, Collectives]]:
     """This process's device, and the other processes; torch's own random numbers are left as they were."""
     device = _device(recipe)
+    machine.keep_freed_memory()
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with forked, joined(device) as collectives:
         yield device, collectives
@@ -167,21 +169,25 @@ def _prepare(
 ) -> tuple[Stepper, dict[str, Any], Recipe]:
     """Weights in place, the rate measured, what was left open resolved."""
     settings = recipe.train
-    threads = settings.threads or max(1, torch.get_num_threads() // local_processes())
-    torch.set_num_threads(threads)
     family = new_family(recipe, dataset, networks, start)
     store = Store(dataset.splits["train"], device, recipe.data.resident_limit)
 
-    def stepper_for(weights: Family, target: int) -> Stepper:
-        return Stepper(weights, dataset.codec, store, settings, target, recipe.seed, device, collectives)
+    def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper:
+        mine = copy.deepcopy(family) if weights is None else weights
+        return Stepper(mine, dataset.codec, store, settings, target, recipe.seed, device, collectives, way)
 
-    rate = collectives.broadcast(measure_rate(stepper_for(copy.deepcopy(family), 1), PROBE_SECONDS))
-    target = settings.samples or _target(recipe, len(store), rate)
-    stepper = stepper_for(family, target)
+    def planned_seconds(rate: float) -> float:
+        return _target(recipe, len(store), rate) / rate
+
+    networks_known_by = [recipe.family, recipe.model, recipe.networks, dataset.codec.spec.to_json(), settings.batch]
+    found = collectives.broadcast(find_way(settings, stepper_for, planned_seconds, networks_known_by))
+    machine.use(found.way)
+    target = _target(recipe, len(store), found.rate)
+    stepper = stepper_for(found.way, family, target)
     named = device.type if settings.device == "auto" else settings.device
-    found = {"samples": target, "threads": threads, "device": named}
-    resolved = recipe.model_copy(update={"train": settings.model_copy(update=found), "data": dataset.settings})
-    return stepper, make_plan(stepper, rate, target), resolved
+    decided = {"samples": target, "device": named, **dataclasses.asdict(found.way)}
+    resolved = recipe.model_copy(update={"train": settings.model_copy(update=decided), "data": dataset.settings})
+    return stepper, make_plan(stepper, found, target), resolved
 
 
 def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Module] | None, start: str | None) -> Family:
@@ -203,6 +209,9 @@ def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
 
 
 def _target(recipe: Recipe, length: int, rate: float) -> int:
+    """Samples to see."""
+    if recipe.train.samples is not None:
+        return recipe.train.samples
     if recipe.train.epochs is not None:
         return max(1, round(recipe.train.epochs * length))
     minutes = recipe.train.minutes or DEFAULT_MINUTES

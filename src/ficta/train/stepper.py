@@ -7,6 +7,8 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +48,14 @@ class Stepper:
         seed: int,
         device: torch.device,
         collectives: Collectives,
+        way: machine.Way,
     ) -> None:
-        self.family: Family = machine.lay_out(family.to(device).train())
+        self.way = way
+        self.family: Family = machine.lay_out(family.to(device).train(), way.layout)
         self.average = copy.deepcopy(self.family).requires_grad_(False).eval() if settings.ema_samples else self.family
+        if way.compile:
+            for network in self.family.children():
+                network.compile()
         self.phases = list(family.phases())
         parts = settings.accumulate * collectives.ranks
         if parts > 1 and any(phase.couples_samples for phase in self.phases):
@@ -82,6 +89,10 @@ class Stepper:
         """Samples that a step sees, over all processes and micro-batches."""
         return self.settings.batch * self.settings.accumulate * self.collectives.ranks
 
+    def as_written(self) -> AbstractContextManager[Any]:
+        """Context in which the networks are not compiled: for double backward, and for batches of other sizes."""
+        return machine.not_compiled() if self.way.compile else nullcontext()
+
     def advance(self) -> None:
         """Take one step."""
         self._seen_on_device.fill_(self.seen)
@@ -105,7 +116,7 @@ class Stepper:
             start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
             stored, condition = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
             noise = self._noise("data", start)
-            data = machine.lay_out_batch(self.codec.encode(stored, noise))
+            data = machine.lay_out_batch(self.codec.encode(stored, noise), self.way.layout)
             yield Micro(data, condition if self.family.spec.condition else None, start)
 
     def _noise(self, name: str, start: int) -> Noise:
@@ -119,7 +130,10 @@ class Stepper:
         weights: list[Tensor] = []
         for micro in micros:
             batch = Batch(micro.data, micro.condition, self._seen_on_device, self._noise(phase.name, micro.start))
-            with machine.autocast(self.device, self.settings.precision):
+            with (
+                self.as_written() if phase.second_order else nullcontext(),
+                machine.autocast(self.device, self.way.precision),
+            ):
                 losses = phase.loss(batch)
             mean = losses.value.sum() / self.samples_a_step
             parts = torch.autograd.grad(mean, parameters, allow_unused=phase.second_order)
