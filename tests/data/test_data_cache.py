@@ -42,6 +42,20 @@ def test_an_entry_is_read_as_it_was_written(cache):
     assert kept.size_bytes > 50_000
 
 
+def test_an_entry_can_be_begun_anew(cache):
+    for key, voids in (("straight", 0), ("anew", 2)):
+        with store.building(key) as builder:
+            for _ in range(voids):
+                builder.add(np.ones((9, 30, 7), np.int32))
+                builder.empty()
+            builder.add(np.arange(6, dtype=np.uint8).reshape(2, 3))
+            rows = np.zeros(2, np.int64)
+            builder.finish(rows, rows, np.zeros((2, 16), np.uint8), {"source": "x"})
+    assert store.load("anew").stored.tolist() == [[0, 1, 2], [3, 4, 5]]
+    straight, anew = ((cache / "data" / key / store.ITEMS).read_bytes() for key in ("straight", "anew"))
+    assert straight == anew
+
+
 def test_an_entry_may_have_two_names(cache):
     fill("a")
     store.also_known_as("b", "a")

@@ -13,7 +13,7 @@ from typing import BinaryIO, final
 from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress
 from ficta.base.words import size as readable
-from ficta.data.layout import LABELS_FILE, SPLITS, lay_out, read_table
+from ficta.data.layout import LABELS_FILE, SPLITS, lay_out, read_table, split_path
 from ficta.data.listing import FileSource, Listing, Manifest
 from ficta.data.pictures import EXTENSIONS, reason
 
@@ -41,7 +41,7 @@ class FolderSource(FileSource):
         table = self._table or (self._folder / LABELS_FILE if LABELS_FILE in self._files else None)
         labels = read_table(_read(table), str(table)) if table else None
         entries, notes = lay_out(names, labels, self.place)
-        return Listing(entries, dict(+ignored), notes)
+        return Listing(len(entries), entries, dict(+ignored), notes)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the folder."""
@@ -65,7 +65,7 @@ class FolderSource(FileSource):
             self._ignored["hidden files"] += sum(_hidden(name) for name in files)
             found += [(inside / name).as_posix() for name in files if not _hidden(name)]
             progress("listing files", len(found), None)
-        return sorted(found, key=lambda name: PurePosixPath(name).parts)
+        return sorted(found, key=split_path)
 
 
 @final
@@ -93,7 +93,7 @@ class ZipSource(FileSource):
         for name in infos:
             _check_name(name, self.place)
         shown = [name for name in infos if not _hidden_path(name, ignored)]
-        pictures = sorted((name for name in shown if _is_picture(name, ignored)), key=lambda n: PurePosixPath(n).parts)
+        pictures = sorted((name for name in shown if _is_picture(name, ignored)), key=split_path)
         _check_sizes([infos[name] for name in pictures], self._path)
         self._top = _wrapper(pictures)
         notes = (
@@ -107,7 +107,7 @@ class ZipSource(FileSource):
             content = opened.read(self._top + LABELS_FILE)
         labels = None if content is None else read_table(content, str(self._table or f"{self.place}/{LABELS_FILE}"))
         entries, more = lay_out([name[len(self._top) :] for name in pictures], labels, self.place)
-        return Listing(entries, dict(+ignored), notes + more)
+        return Listing(len(entries), entries, dict(+ignored), notes + more)
 
     def open(self, name: str) -> BinaryIO:
         """Unpack an entry in memory."""
@@ -142,7 +142,7 @@ def check_labels(labels: str) -> Path | None:
 
 def _check_name(name: str, place: str) -> None:
     """Refuse entries that point out of the archive: it was made to attack or by a broken program."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = split_path(name.replace("\\", "/"))
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
         raise DataError(f"{place}: entry {name!r} points out of the zip; the file is not to be trusted, pack it anew")
 
@@ -167,7 +167,7 @@ def _check_sizes(infos: list[zipfile.ZipInfo], path: Path) -> None:
 
 def _wrapper(names: list[str]) -> str:
     """The folder that all files lie in, at least one folder deeper: ``photos/``, or nothing."""
-    parts = [PurePosixPath(name).parts for name in names]
+    parts = [split_path(name) for name in names]
     tops = {part[0] for part in parts}
     if len(tops) != 1 or tops <= SPLITS.keys() or any(len(part) < 3 for part in parts):
         return ""
@@ -187,7 +187,7 @@ def _hidden(name: str) -> bool:
 
 
 def _hidden_path(name: str, ignored: Counter[str]) -> bool:
-    hidden = any(_hidden(part) for part in PurePosixPath(name).parts)
+    hidden = any(_hidden(part) for part in split_path(name))
     ignored["hidden files"] += hidden
     return hidden
 

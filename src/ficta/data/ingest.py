@@ -73,7 +73,7 @@ def _key(source: Source, settings: DataSettings, codec: Codec) -> str:
 def _build(key: str, source: Source, codec: Codec) -> None:
     """Read the whole source into the cache."""
     listing = source.listing()
-    if not listing.entries:
+    if not listing.count:
         ignored = "; ".join(f"{count} {what}" for what, count in listing.ignored.items())
         raise DataError(
             f"{source.place} holds no pictures{f' ({ignored})' if ignored else ''}; name another folder or file"
@@ -88,7 +88,7 @@ def _build(key: str, source: Source, codec: Codec) -> None:
             if len(chunk.stored):
                 builder.add(chunk.stored)
             collected.add(chunk)
-            source.progress("reading", collected.done, len(listing.entries))
+            source.progress("reading", collected.done, listing.count)
         if not collected.labels:
             raise DataError(f"{source.place}: none of {collected.done} files could be read: {_some(collected.skipped)}")
         names = _natural({label for label in collected.labels if label is not None})
@@ -107,7 +107,7 @@ def _build(key: str, source: Source, codec: Codec) -> None:
         builder.finish(
             labels=np.array([index[label] for label in collected.labels], np.int64),
             splits=np.array([known[split] for split in collected.splits], np.int64),
-            digests=np.frombuffer(bytes(collected.digests), np.uint8).reshape(-1, DIGEST_BYTES),
+            digests=np.frombuffer(collected.digests, np.uint8).reshape(-1, DIGEST_BYTES),
             facts=facts,
         )
 
@@ -140,12 +140,14 @@ class _Collected:
             self.high = max(self.high, chunk.stored.max())
 
     def facts(self) -> dict[str, Any]:
+        content = hashlib.sha256(self.digests)
+        content.update(repr((self.labels, self.splits)).encode())
         return {
             "read": len(self.labels),
             "skipped": self.skipped,
             "tallies": {what: dict(counts.most_common()) for what, counts in self.tallies.items()},
             "stored_range": [float(self.low), float(self.high)],
-            "content_hash": hashlib.sha256(self.digests + repr((self.labels, self.splits)).encode()).hexdigest(),
+            "content_hash": content.hexdigest(),
         }
 
 

@@ -39,7 +39,7 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
     Raises:
         DataError: the table names files that are not there, or files lie beside split folders.
     """
-    parts = [PurePosixPath(name).parts for name in names]
+    parts = [split_path(name) for name in names]
     tops = {part[0] for part in parts if len(part) > 1}
     split_level = bool(tops) and tops <= SPLITS.keys()
     beside = [name for name, part in zip(names, parts, strict=True) if len(part) == 1]
@@ -56,6 +56,11 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
         label = labels.get(name) if labels is not None else (folders[0] if folders else None)
         entries.append(Entry(name, label, SPLITS[part[0]] if split_level else None))
     return entries, notes
+
+
+def split_path(name: str) -> tuple[str, ...]:
+    """Folders and file of a relative path with ``/``, as pathlib gives them in many times the time."""
+    return tuple(part for part in name.split("/") if part not in ("", "."))
 
 
 def read_table(content: bytes, place: str) -> dict[str, str]:

@@ -32,14 +32,16 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """All items of a source, in order.
+    """What a source holds.
 
     Attributes:
-        entries: the items.
+        count: number of items.
+        entries: the items in order, where they are files; those of arrays have no names of their own.
         ignored: files that are no items, counted by reason.
         notes: what a person should know about how the source was read.
     """
 
+    count: int
     entries: list[Entry]
     ignored: dict[str, int]
     notes: list[str]
@@ -129,9 +131,5 @@ class ArraySource(Source):
         return self._parts
 
     def _list(self) -> Listing:
-        entries = [
-            Entry(f"{part.name}[{index}]", part.labels[index] if part.labels else None, part.split)
-            for part in self.parts()
-            for index in range(part.shape[0])
-        ]
-        return Listing(entries, {}, [f"{part.name}: {note}" for part in self.parts() for note in part.notes])
+        notes = [f"{part.name}: {note}" for part in self.parts() for note in part.notes]
+        return Listing(sum(part.shape[0] for part in self.parts()), [], {}, notes)

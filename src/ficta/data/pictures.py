@@ -124,7 +124,8 @@ def fit(image: Image.Image, target: Target) -> np.ndarray:
         image = image.convert("RGB")
     if image.mode == "RGBA" and mode != "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert(mode)
+    if image.mode != mode:
+        image = image.convert(mode)
     size = (target.width, target.height)
     if image.size != size:
         image = _pad(image, size) if target.fit == "pad" else ImageOps.fit(image, size, Image.Resampling.LANCZOS)

@@ -20,7 +20,18 @@ from ficta.base.errors import DataError
 from ficta.base.seeds import mix
 from ficta.data.codec import Chunk, Skipped
 from ficta.data.listing import ArrayPart, ArraySource, Entry, FileSource, Source
-from ficta.data.pictures import MODES, NotAPicture, Picture, Target, decode, fit, is_grey_mode, load_formats, look, reason
+from ficta.data.pictures import (
+    MODES,
+    NotAPicture,
+    Picture,
+    Target,
+    decode,
+    fit,
+    is_grey_mode,
+    load_formats,
+    look,
+    reason,
+)
 
 DEFAULT_SIDE = 64
 KEPT_SIDE = 128  # pictures that share a size keep it up to here

@@ -50,8 +50,8 @@ def choose(rows: Rows, digests: np.ndarray, count: int, seed: int) -> Rows:
     """So many of ``rows``, chosen by the seed and the items' content, not by their position."""
     if count >= len(rows):
         return rows
-    order = sorted(rows.tolist(), key=lambda row: (_rank(digests[row], seed), row))
-    return np.sort(np.asarray(order[:count], np.int64))
+    order = np.argsort(_ranks(digests[rows], seed), kind="stable")
+    return np.sort(rows[order[:count]])
 
 
 def groups(digests: np.ndarray) -> np.ndarray:
@@ -87,9 +87,11 @@ def _take(rows: Rows, digests: np.ndarray, target: int, seed: int) -> tuple[Rows
     """Take at most ``target`` of ``rows`` in whole groups of duplicates; gives those taken and those left."""
     number = groups(digests[rows])
     firsts, sizes = np.unique(number, return_index=True, return_counts=True)[1:]
-    order = sorted(range(len(firsts)), key=lambda group: _rank(digests[rows[firsts[group]]], seed))
+    order = np.argsort(_ranks(digests[rows[firsts]], seed), kind="stable")
     taken, count = np.zeros(len(firsts), bool), 0
     for group in order:
+        if count == target:
+            break
         if count + sizes[group] <= target:
             taken[group] = True
             count += int(sizes[group])
@@ -97,5 +99,14 @@ def _take(rows: Rows, digests: np.ndarray, target: int, seed: int) -> tuple[Rows
     return rows[chosen], rows[~chosen]
 
 
-def _rank(digest: np.ndarray, seed: int) -> bytes:
-    return hashlib.blake2b(digest.tobytes(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
+def _ranks(digests: np.ndarray, seed: int) -> np.ndarray:
+    """Where the seed's order has each of ``digests``, uint8 (n, D): uint64 (n,)."""
+    width, content = digests.shape[1], digests.tobytes()
+    keyed = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"))
+
+    def rank(start: int) -> int:
+        one = keyed.copy()
+        one.update(content[start : start + width])
+        return int.from_bytes(one.digest(), "big")
+
+    return np.fromiter(map(rank, range(0, len(content), width)), np.uint64, len(digests))

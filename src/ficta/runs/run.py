@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from ficta.base.errors import FictaError, UsageError
+from ficta.compute import device as machine
 from ficta.compute import tensors
 from ficta.data.codec import Codec
 from ficta.data.registry import codec_from_facts
@@ -92,7 +93,8 @@ class Run:
             raise FictaError(
                 f"{self.folder.weights} does not fit the networks: {str(error).splitlines()[-1].strip()}"
             ) from None
-        return family.eval().requires_grad_(False)
+        machine.keep_freed_memory()
+        return machine.lay_out(family.eval().requires_grad_(False))
 
 
 def find_runs(folder: Path) -> list[Path]:
