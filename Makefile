@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: install demo test lint docs evidence clean
+.PHONY: install demo test lint docs evidence bench bench-quick clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -37,5 +37,16 @@ evidence: .venv/ready  ## long runs that show the claims of docs/results.md; abo
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
 
+.venv-bench/ready: benchmarks/requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
+	touch $@
+
+bench: .venv/ready .venv-bench/ready  ## side by side with Keras, pythae and a plain PyTorch loop
+	$(BIN)/python benchmarks/bench.py
+
+bench-quick: .venv/ready  ## against the plain PyTorch loop alone, under 2 minutes; fails below a floor
+	$(BIN)/python benchmarks/bench.py --quick
+
 clean:
-	rm -rf .venv docs/_build
+	rm -rf .venv .venv-bench docs/_build

@@ -130,9 +130,9 @@ def test_python_runs(page: Path, place: Path) -> None:
 
 
 def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     for page in PAGES:
-        wanted = re.findall(r"^make (\w+)", "\n".join(blocks(page, "(?:bash|text)")), flags=re.MULTILINE)
+        wanted = re.findall(r"^make ([\w-]+)", "\n".join(blocks(page, "(?:bash|text)")), flags=re.MULTILINE)
         wanted += [span.split()[1] for span in spans(page) if span.startswith("make ")]
         assert set(wanted) <= targets, page
 

@@ -1,0 +1,88 @@
+"""Ficta, as a user gets it: its own ingestion, its own preparation of a run, its own steps, its own run folder.
+
+Sampling and encoding go through a saved run, from latents to uint8 pictures and from uint8 pictures to latents.
+"""
+
+from __future__ import annotations
+
+from protocol import Work, arguments, channel, serve
+
+answers = channel()
+
+import functools  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+import ficta  # noqa: E402
+from ficta.api import recipe_for  # noqa: E402
+from ficta.compute.collectives import Collectives  # noqa: E402
+from ficta.data.dataset import Dataset  # noqa: E402
+from ficta.data.ingest import ingest  # noqa: E402
+from ficta.runs.folder import RunFolder  # noqa: E402
+from ficta.runs.sampling import sample  # noqa: E402
+from ficta.train import session  # noqa: E402
+from ficta.train.recipe import Recipe  # noqa: E402
+from ficta.train.stepper import Stepper  # noqa: E402
+
+
+def prepared(network: str, data: Path, batch: int, precision: str) -> tuple[Stepper, Recipe, Dataset]:
+    """What a new run has before its first step. The one place that knows how a session prepares it."""
+    train = {"batch": batch, "device": "cpu"} | ({} if precision == "auto" else {"precision": precision})
+    settings = {"data": {"validation": 0.0, "test": 0.0}, "train": train}  # all samples are trained on, as elsewhere
+    recipe = recipe_for(network, str(data), settings)
+    dataset = ingest(recipe.data)
+    stepper, _, resolved = session._prepare(recipe, dataset, None, torch.device("cpu"), Collectives(), None)
+    return stepper, resolved, dataset
+
+
+def main() -> None:
+    """Take the first step, then serve."""
+    asked = arguments()
+    stepper, recipe, dataset = prepared(asked.network, asked.data, asked.batch, asked.precision)
+    place = tempfile.TemporaryDirectory()
+
+    def train(samples: int) -> tuple[float, float]:
+        begun = time.perf_counter()
+        for _ in range(samples // stepper.samples_a_step):
+            stepper.advance()
+        loss = next(iter(stepper.take_means().values()))  # waits for the last step, as reading a loss does elsewhere
+        return time.perf_counter() - begun, loss
+
+    @functools.cache
+    def run() -> ficta.Run:
+        folder = RunFolder(Path(place.name) / "run")
+        folder.create(recipe.content(), dataset.report, dataset.codec.facts())
+        folder.save(stepper.seen, *stepper.state(), stepper.average.state_dict())
+        return ficta.open_run(folder.path)
+
+    @functools.cache
+    def stored() -> np.ndarray:
+        return dataset.splits["train"].read(0, len(dataset.splits["train"]))
+
+    def encode(n: int, batch: int) -> np.ndarray:
+        return np.concatenate([run().encode(stored()[first : min(n, first + batch)]) for first in range(0, n, batch)])
+
+    train(asked.batch)
+    parameters = sum(parameter.numel() for parameter in stepper.family.parameters())
+    settings = recipe.train.model_dump()
+    serve(
+        Work(
+            parameters=parameters,
+            packages=("ficta", "torch", "numpy"),
+            train=train,
+            sample=lambda n, batch: np.concatenate(list(sample(run().stored, n, chunk=batch))),
+            encode=encode if asked.network == "article-vae" else None,
+            one=lambda: run().sample(1),
+            facts={name: settings[name] for name in ("precision", "threads", "compile") if name in settings},
+        ),
+        answers,
+    )
+    place.cleanup()
+
+
+if __name__ == "__main__":
+    main()

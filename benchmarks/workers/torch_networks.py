@@ -1,0 +1,54 @@
+"""The article's networks in plain PyTorch, as a tutorial writes them: contiguous tensors (B, C, H, W), eager."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from protocol import LATENT_DIM
+from torch import Tensor, nn
+
+
+def trunk() -> nn.Sequential:
+    """Two strided convolutions: (1, 28, 28) => (64 * 7 * 7,)."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+
+
+def encoder() -> nn.Sequential:
+    """Pictures => mean and log-variance of the latents, side by side."""
+    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 16), nn.ReLU(), nn.Linear(16, 2 * LATENT_DIM))
+
+
+def upward() -> nn.Sequential:
+    """Latents => pictures before their last activation: VAE's decoder and GAN's generator alike."""
+    return nn.Sequential(
+        nn.Linear(LATENT_DIM, 7 * 7 * 64),
+        nn.ReLU(),
+        nn.Unflatten(1, (64, 7, 7)),
+        nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 1, 3, padding=1),
+    )
+
+
+def discriminator() -> nn.Sequential:
+    """Pictures => one logit."""
+    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 1))
+
+
+def count(*networks: nn.Module) -> int:
+    """Trained weights."""
+    return sum(parameter.numel() for network in networks for parameter in network.parameters())
+
+
+def pictures_of(path: str, network: str) -> Tensor:
+    """All pictures, float32 (n, 1, 28, 28): in [0, 1] for the VAE, in [-1, 1] for the GAN."""
+    scaled = torch.from_numpy(np.load(path)).float().unsqueeze(1) / 255
+    return scaled if network == "article-vae" else scaled * 2 - 1

@@ -1,0 +1,1 @@
+"""Parts of benchmarks/bench.py: processes in turns, data, operations, statistics, tables."""

@@ -1,0 +1,109 @@
+"""Who takes part in a row, and how each is started."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from yardstick import operations, processes
+from yardstick.processes import Worker, WorkerError
+from yardstick.turns import turn_samples
+
+BATCHES = (32, 128)
+VARIANTS = tuple((precision, jit) for precision in ("float32", "bf16") for jit in (False, True))
+TRIAL_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """How a peer is started."""
+
+    script: str
+    python: str = "peers"
+    precision: str = "float32"
+    jit: bool = False
+
+    def start(self, session: Session) -> Worker:
+        """Start it and check that it trains the network of the session."""
+        options = ["--network", session.network, "--batch", str(session.batch), "--data", str(session.data)]
+        options += ["--precision", self.precision, *(["--jit"] if self.jit else [])]
+        worker = Worker(self.script, self.python, options, processes.environment(session.data.parent))
+        if worker.ready["parameters"] != operations.parameters(session.network):
+            worker.close()
+            raise SystemExit(f"{self.script} trains another network: {worker.ready['parameters']} weights")
+        return worker
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """Some rows for which the same processes serve.
+
+    Attributes:
+        network: a preset.
+        batch: of training.
+        kind: ``float32``, ``best`` or ``quick``.
+        peers: by name, in the order of their turns; a tuple holds variants of which the fastest takes part.
+        data: the .npy.
+    """
+
+    network: str
+    batch: int
+    kind: str
+    peers: Mapping[str, tuple[Peer, ...]]
+    data: Path
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What is measured, and the row's name."""
+        rows = [("train", f"train {self.network} {self.batch} {self.kind}")]
+        if self.kind == "float32" and self.batch == BATCHES[0]:
+            rows += [(what, f"{what} {self.network}") for what in ("sample", "encode", "latency")]
+        return [row for row in rows if row != ("encode", "encode article-gan")]
+
+
+def peers_of(kind: str) -> dict[str, tuple[Peer, ...]]:
+    """Who takes part."""
+    ours = Peer("ficta_worker.py", "ours", "float32" if kind == "float32" else "auto")
+    if kind == "quick":
+        exact = dataclasses.replace(ours, precision="float32")
+        return {"ficta": (ours,), "ficta float32": (exact,), "PyTorch loop": (Peer("torch_loop.py", "ours"),)}
+    variants = VARIANTS if kind == "best" else VARIANTS[:1]
+    return {
+        "ficta": (ours,),
+        "Keras fit": tuple(Peer("keras_fit.py", precision=precision, jit=jit) for precision, jit in variants),
+        "Keras tf.function": tuple(
+            Peer("keras_function.py", precision=precision, jit=jit) for precision, jit in variants
+        ),
+        "pythae": (Peer("pythae_vae.py"),),
+        "PyTorch loop": (Peer("torch_loop.py"),),
+    }
+
+
+def fastest(variants: tuple[Peer, ...], session: Session) -> tuple[Worker, dict[str, float | str]]:
+    """Start the variants one after the other and keep the one that trains fastest; what each reached goes with it.
+
+    Raises:
+        WorkerError: none could be started; why the last one could not.
+    """
+    kept: Worker | None = None
+    reached: dict[str, float | str] = {}
+    for variant in variants:
+        name = variant.precision + (" jit" if variant.jit else "")
+        try:
+            worker = variant.start(session)
+            if len(variants) == 1:
+                return worker, reached
+            samples = turn_samples(worker, session.batch, TRIAL_SECONDS)
+            answers = [worker.tell(do="train", samples=samples) for _ in range(2)]
+        except WorkerError as error:
+            reached[name], problem = str(error), error
+            continue
+        rate = max(answer["samples"] / answer["seconds"] for answer in answers)
+        better = all(isinstance(other, str) or rate > other for other in reached.values())
+        reached[name] = rate
+        loser, kept = (kept, worker) if better else (worker, kept)
+        if loser:
+            loser.close()
+    if kept is None:
+        raise problem
+    return kept, reached
