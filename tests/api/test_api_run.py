@@ -220,7 +220,9 @@ def test_a_plan_of_what_would_be_trained(small_runs: Callable[[str], Path], tmp_
     found = api.plan("vae", "digits", assignments=settings, start=small_runs("vae"))
     assert found["target_samples"] == 640
     assert found["machine"]["processes"] == 1
-    assert found["seconds"] == pytest.approx(640 / found["samples_per_second"])
+    assert found["reports"] == 40  # one a step, and no more
+    reporting = found["reports"] * found["report_seconds"]
+    assert found["seconds"] == pytest.approx(640 / found["samples_per_second"] + reporting)
     with pytest.raises(UsageError, match="its networks differ"):
         api.plan("vae", "digits", assignments=TINY, start=small_runs("vae"))
 

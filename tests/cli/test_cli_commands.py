@@ -73,7 +73,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, ficta: Callable[..., Ficta], m
     plan = one_object(ficta(*VAE, "--samples", "640", "--dry-run", "--json"))
     assert plan["target_samples"] == 640
     assert plan["samples_per_second"] > 0
-    assert plan["seconds"] == pytest.approx(640 / plan["samples_per_second"])
+    assert plan["reports"] == 2
+    reporting = plan["reports"] * plan["report_seconds"]
+    assert plan["seconds"] == pytest.approx(640 / plan["samples_per_second"] + reporting)
     assert set(plan["parameters"]) >= {"encoder", "decoder"}
     assert plan["machine"]["cores"] >= 1
     text = ficta(*VAE, "--minutes", "2", "--dry-run").out
@@ -273,6 +275,7 @@ def test_stopped_by_a_signal_and_saved(tmp_path: Path) -> None:
     """The command as a shell calls it, from a cold start."""
     run = tmp_path / "run"
     command = [sys.executable, "-c", "from ficta.cli import main; main()", *VAE, "--samples", "100000000"]
+    command += ["--set", "train.compile=false"]  # which a long run would have time to try
     with subprocess.Popen(
         [*command, "--out", str(run)], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     ) as process:

@@ -116,7 +116,7 @@ def test_numbers_have_units_and_come_from_the_run(run: Any) -> None:
     assert "It saw 200,000 samples (each one about 130 times) in 1 min 40 s on a CPU." in text
     assert "Training is finished; the last verdict is “healthy”" in text
     assert "time 1 min 20 s 1 min 40 s +25%" in text
-    assert "rate, on average 2,500 samples a second 2,000 samples a second −20%" in text
+    assert "rate of the steps, on average 2,500 samples a second 2,000 samples a second −20%" in text
     assert "memory, at most 580.0 MB 612.0 MB +6%" in text
     assert "duplicates extra: 4, across splits: 0" in text
     assert "ignored: text: 2" in text

@@ -178,16 +178,18 @@ def test_minutes_become_samples(
         return tomllib.loads((tmp_path / "recipe.toml").read_text())["train"]
 
     monkeypatch.setattr(probe, "measure_rate", lambda *_: 4000.0)
+    monkeypatch.setattr(session, "report_seconds", lambda *_: 0.01)
     first = train(0.001)
-    assert (first["samples"], first["minutes"]) == (228, 0.001)  # 0.001 x 60 s x 4000 a second, 5 % of it for reports
+    assert (first["samples"], first["minutes"]) == (153, 0.001)  # 4000/s x (0.06 s - 3 % - 2 reports of 0.01 s)
     monkeypatch.setattr(probe, "measure_rate", lambda *_: 400_000.0)  # the target stays what it was resolved to
     with pytest.raises(UsageError, match="is finished"):
         train(0.001)
     assert stored() == first
     monkeypatch.setattr(probe, "measure_rate", lambda *_: 4000.0)
-    assert train(0.002)["samples"] == 456
-    assert RunFolder(tmp_path).latest_seen() == 456
-    assert json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])["seen"] == 456
+    monkeypatch.setattr(session, "report_seconds", lambda *_: 60.0)
+    assert train(0.002)["samples"] == 226  # reports take at most half of the 0.12 s from the steps
+    assert RunFolder(tmp_path).latest_seen() == 232  # whole batches of 8
+    assert json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])["seen"] == 232
 
 
 def test_epochs_become_samples(tmp_path: Path, train_small: Callable[..., Path]) -> None:

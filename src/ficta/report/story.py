@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ficta.base.words import count, duration, size
@@ -147,13 +147,13 @@ def plan_rows(run: Facts) -> list[tuple[str, str, str, str]]:
     took = {
         "target_samples": last.get("seen"),
         "seconds": time,
-        "samples_per_second": last["seen"] / time if time else None,
+        "samples_per_second": _rate_of_steps(run.history),
         "memory_bytes": max((line["memory_bytes"] for line in run.history if line.get("memory_bytes")), default=None),
     }
     forms: dict[str, tuple[str, Callable[[float], str]]] = {
         "target_samples": ("samples seen", count),
         "seconds": ("time", duration),
-        "samples_per_second": ("rate, on average", rate),
+        "samples_per_second": ("rate of the steps, on average", rate),
         "memory_bytes": ("memory, at most", size),
     }
     rows = []
@@ -169,6 +169,18 @@ def plan_rows(run: Facts) -> list[tuple[str, str, str, str]]:
             )
         )
     return rows
+
+
+def _rate_of_steps(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """Samples a second over all reports, without the time that reports took."""
+    before = [0, *(line["seen"] for line in history)]
+    parts = [
+        (line["seen"] - start, line["samples_per_second"])
+        for start, line in zip(before, history, strict=False)
+        if line.get("samples_per_second")
+    ]
+    seconds = sum(samples / rate for samples, rate in parts)
+    return sum(samples for samples, _ in parts) / seconds if seconds else None
 
 
 def _difference(ratio: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from ficta.data.codec import Codec
 from ficta.data.dataset import Store
 from ficta.metrics.spread import pairwise_spread
 from ficta.models.family import Batch, Bounds, Family, SampleSettings, device_of
+from ficta.train.stepper import Stepper
 
 CHUNK = 256
 SPREAD_ITEMS = 128  # enough for a mean over 8,128 pairs
@@ -72,3 +75,25 @@ def spread_of_data(store: Store) -> float | None:
         return None
     items, _ = store.gather(torch.arange(count))
     return pairwise_spread(items.cpu().numpy()) or None
+
+
+def report_seconds(scratch: Stepper, validation: Store) -> float:
+    """About how long a report takes: its samples and sheet, and one chunk of its held-out data made up to all of them.
+
+    Args:
+        scratch: computes the way the run will; of no use afterwards.
+        validation: the held-out data.
+    """
+    family, codec, settings = scratch.average, scratch.codec, scratch.settings
+    family.eval()
+    with scratch.as_written():
+        begun = time.perf_counter()
+        items = fixed_samples(family, codec, max(settings.sheet_size, SPREAD_ITEMS), scratch.seed)
+        if items is not None:
+            codec.preview(items[: settings.sheet_size])
+            pairwise_spread(items[:SPREAD_ITEMS])
+        made = time.perf_counter()
+        heldout(family, codec, validation, CHUNK, scratch.seed)
+        measured = time.perf_counter()
+    items_measured = min(settings.heldout_samples, len(validation))
+    return made - begun + (measured - made) * max(1.0, items_measured / CHUNK)

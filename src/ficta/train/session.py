@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run
 from ficta.train.loop import Loop, Watcher
+from ficta.train.observe import report_seconds
 from ficta.train.plan import make_plan
 from ficta.train.probe import find_way
 from ficta.train.recipe import Recipe
 from ficta.train.stepper import Stepper
 
 DEFAULT_MINUTES = 5.0
-REPORT_SHARE = 0.95  # of the time goes to steps where --minutes is asked for; the rest to reports and saving
+SPARE = 0.03  # of the minutes asked for is left for saving
+REPORTING_AT_MOST = 0.5  # of the minutes asked for; where reports take longer, so does the run
 
 
 def train(
@@ -81,7 +84,7 @@ def forecast(
     """The plan that ``train`` would make. Writes nothing but the cache of the data."""
     with _together(recipe) as (device, collectives):
         dataset = _read(recipe, collectives, progress)
-        return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[1]
+        return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[2]
 
 
 @contextlib.contextmanager
@@ -111,7 +114,7 @@ def _run(
     if stored and folder.json("data").get("content_hash") != dataset.report["content_hash"]:
         raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
     start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
-    stepper, plan, resolved = _prepare(asked, dataset, networks, device, collectives, start)
+    stepper, validation, plan, resolved = _prepare(asked, dataset, networks, device, collectives, start)
     seconds = _restore(stepper, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
         raise FinishedRun(
@@ -129,7 +132,6 @@ def _run(
     going_on = f"going on from {count(stepper.seen)} samples" if stepper.seen else "new run"
     for watcher in watchers:
         watcher.planned(plan, f"{going_on} in {folder.path}")
-    validation = Store(dataset.splits["validation"], device, resolved.data.resident_limit)
     try:
         Loop(stepper, validation, folder, watchers, seconds).run()
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -166,11 +168,13 @@ def _prepare(
     device: torch.device,
     collectives: Collectives,
     start: str | None,
-) -> tuple[Stepper, dict[str, Any], Recipe]:
-    """Weights in place, the rate measured, what was left open resolved."""
+) -> tuple[Stepper, Store, dict[str, Any], Recipe]:
+    """Weights in place, held-out data at hand, the rate measured, what was left open resolved."""
     settings = recipe.train
     family = new_family(recipe, dataset, networks, start)
-    store = Store(dataset.splits["train"], device, recipe.data.resident_limit)
+    store, validation = (
+        Store(dataset.splits[name], device, recipe.data.resident_limit) for name in ("train", "validation")
+    )
 
     def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper:
         mine = copy.deepcopy(family) if weights is None else weights
@@ -179,15 +183,18 @@ def _prepare(
     def planned_seconds(rate: float) -> float:
         return _target(recipe, len(store), rate) / rate
 
+    begun = time.perf_counter()
     networks_known_by = [recipe.family, recipe.model, recipe.networks, dataset.codec.spec.to_json(), settings.batch]
     found = collectives.broadcast(find_way(settings, stepper_for, planned_seconds, networks_known_by))
     machine.use(found.way)
-    target = _target(recipe, len(store), found.rate)
+    reporting = collectives.broadcast(report_seconds(stepper_for(found.way), validation))
+    target = _target(recipe, len(store), found.rate, reporting)
     stepper = stepper_for(found.way, family, target)
     named = device.type if settings.device == "auto" else settings.device
     decided = {"samples": target, "device": named, **dataclasses.asdict(found.way)}
     resolved = recipe.model_copy(update={"train": settings.model_copy(update=decided), "data": dataset.settings})
-    return stepper, make_plan(stepper, found, target), resolved
+    plan = make_plan(stepper, found, reporting, time.perf_counter() - begun)
+    return stepper, validation, plan, resolved
 
 
 def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Module] | None, start: str | None) -> Family:
@@ -208,14 +215,15 @@ def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
     return state[name].shape if name in state else None
 
 
-def _target(recipe: Recipe, length: int, rate: float) -> int:
-    """Samples to see."""
+def _target(recipe: Recipe, length: int, rate: float, report_seconds: float = 0.0) -> int:
+    """Samples to see; where minutes are asked for, as many as the time leaves beside reports and saving."""
     if recipe.train.samples is not None:
         return recipe.train.samples
     if recipe.train.epochs is not None:
         return max(1, round(recipe.train.epochs * length))
-    minutes = recipe.train.minutes or DEFAULT_MINUTES
-    return max(recipe.train.batch, round(minutes * 60 * rate * REPORT_SHARE))
+    seconds = 60 * (recipe.train.minutes or DEFAULT_MINUTES)
+    reporting = min(recipe.train.reports * report_seconds, REPORTING_AT_MOST * seconds)
+    return max(recipe.train.batch, round((seconds * (1 - SPARE) - reporting) * rate))
 
 
 def _device(recipe: Recipe) -> torch.device:
