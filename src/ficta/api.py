@@ -35,6 +35,7 @@ from ficta.train.observe import heldout
 from ficta.train.recipe import Recipe, set_by_path
 
 if TYPE_CHECKING:
+    from ficta.explore.explore import Explored
     from ficta.explore.pictures import Projection
 
 TARGETS = ("samples", "minutes", "epochs")
@@ -131,6 +132,8 @@ class Run:
         """
         from ficta.explore.pictures import slerp
 
+        if np.shape(a) != np.shape(b) or np.ndim(a) != 1:
+            raise UsageError(f"latents of shapes {np.shape(a)} and {np.shape(b)}; a walk is between two of one axis")
         walk = slerp(torch.as_tensor(a, dtype=torch.float32), torch.as_tensor(b, dtype=torch.float32), steps)
         return self.decode(walk.numpy(), labels)
 
@@ -146,14 +149,12 @@ class Run:
         store = Store(splits[split], torch.device("cpu"), resident_limit=0)
         return heldout(self.stored.family, self.stored.codec, store, most, int(self.recipe["seed"]))
 
-    def explore(
-        self, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent
-    ) -> tuple[list[Path], list[str]]:
+    def explore(self, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent) -> Explored:
         """Draw everything there is to see into the run folder; see ``ficta.explore.explore``."""
         from ficta.explore import explore as pictures  # drawing is slow to import, and training can do without
 
         return pictures.explore(
-            self.stored, self._dataset(progress), seed=seed, projection=projection, progress=progress
+            self.stored, lambda: self._dataset(progress), seed=seed, projection=projection, progress=progress
         )
 
     def report(self) -> Path:
@@ -200,6 +201,9 @@ def recipe_for(name: str, data: str, settings: Mapping[str, Any], assignments: S
     path = Path(data).expanduser()
     named = data == DIGITS or data in NAMED  # a name goes before a folder of that name; ./digits is the folder
     values.setdefault("data", {})["path"] = str(path.resolve()) if path.exists() and not named else data
+    table = settings.get("data", {}).get("labels")
+    if table not in (None, "auto"):
+        settings = {**settings, "data": {**settings["data"], "labels": str(Path(table).expanduser().resolve())}}
     asked = {key for key in TARGETS if settings.get("train", {}).get(key) is not None}
     asked |= {key for key in TARGETS if any(text.startswith(f"train.{key}=") for text in assignments)}
     if len(asked) > 1:
@@ -263,7 +267,10 @@ def train(
     if leads:
         from ficta.explore.explore import animate
 
-        run.explore(progress=progress)
+        unread = run.explore(progress=progress).unread
+        if unread:
+            for watcher in watchers:
+                watcher.said(f"pictures of held-out data could not be drawn: {unread}")
         animate(run.stored)
         run.report()
     return run
@@ -326,6 +333,8 @@ def _asked(
     recipe = recipe_for(name, str(data), settings or {}, assignments)
     if start is not None:
         recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
+    if isinstance(network, nn.Module):
+        raise UsageError("give networks by role, such as network={'encoder': module}")
     if network:
         names = {role: _signature(module) for role, module in network.items()}
         recipe = recipe.model_copy(update={"networks": names})

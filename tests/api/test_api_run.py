@@ -162,6 +162,10 @@ def test_latents_that_do_not_fit(small_runs: Callable[[str], Path]) -> None:
         run.decode(np.zeros((2, 4)))
     with pytest.raises(UsageError, match="latents of shape"):
         run.interpolate(np.zeros(4), np.ones(4))
+    with pytest.raises(UsageError, match=r"latents of shapes \(4,\) and \(5,\)"):
+        run.interpolate(np.zeros(4), np.ones(5))
+    with pytest.raises(UsageError, match=r"uint8 from 0 to 255, not torch\.float64"):
+        run.encode(np.zeros((2, 1, 8, 8)))
     with pytest.raises(UsageError, match="a gan has no way from data to latents"):
         api.open_run(small_runs("gan")).encode(np.zeros((2, 1, 8, 8), np.uint8))
     conditional = api.open_run(small_runs("vae-conditional"))
@@ -211,7 +215,7 @@ def test_starting_from_another_run(
     assert run.recipe["start"] == str(first.path.resolve())
     for name, value in weights(first.path).items():
         torch.testing.assert_close(weights(run.path)[name], value, rtol=0, atol=1e-8)
-    assert run.history[0]["losses"]["elbo"] < 0.95 * first.history[0]["losses"]["elbo"]
+    assert run.history[0]["losses"]["cost_nats"] < 0.95 * first.history[0]["losses"]["cost_nats"]
 
 
 def test_a_plan_of_what_would_be_trained(small_runs: Callable[[str], Path], tmp_path: Path) -> None:
@@ -259,3 +263,22 @@ def test_a_run_goes_on_without_the_one_it_started_from(
     first.rename(tmp_path / "moved")
     train_small("vae", run, *settings, "train.samples=512")
     assert api.open_run(run).history[-1]["seen"] == 512
+
+
+def test_a_table_of_labels_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    monkeypatch.chdir(tmp_path)
+    recipe = api.recipe_for("vae", "digits", {"data": {"labels": "labels.csv"}})
+    assert recipe.data.labels == str(tmp_path / "labels.csv")
+    assert api.recipe_for("vae", "digits", {"data": {"labels": "auto"}}).data.labels == "auto"
+
+
+def test_data_that_change_meanwhile_cost_no_report(tmp_path: Path) -> None:
+    path = tmp_path / "data.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8))
+    watcher = Noted()
+    grow = lambda: np.save(path, np.random.default_rng(1).integers(0, 256, (80, 8, 8), np.uint8))  # noqa: E731
+    watcher.closed = grow  # type: ignore[method-assign]
+    run = api.train("vae", path, tmp_path / "run", assignments=TINY, watchers=[watcher])
+    assert (run.path / "report.html").exists()
+    assert "held-out data could not be drawn: the data at" in dict(watcher.told)["said"]

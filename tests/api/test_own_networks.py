@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ficta import api
 from ficta.base.errors import UsageError
 from ficta.compute import tensors
+from ficta.explore.explore import Explored
 
 TINY = ["train.threads=1", "train.batch=16", "train.samples=64", "train.reports=1", "model.latent_dim=3"]
 
@@ -38,9 +39,21 @@ class Decoder(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.Run, "explore", lambda self, **_: ([], []))
+    monkeypatch.setattr(api.Run, "explore", lambda self, **_: Explored([], [], ""))
     monkeypatch.setattr(api.Run, "report", lambda self: self.path)
     torch.manual_seed(4)
+
+
+class Viewing(nn.Module):
+    """A convolution whose output is flattened by a view, which needs the usual memory order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.dense = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(256, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.dense(torch.relu(self.convolution(x)).view(x.size(0), -1))
+        return out
 
 
 def own() -> dict[str, nn.Module]:
@@ -104,7 +117,7 @@ def test_starting_from_a_run_with_ones_own_networks(tmp_path: Path) -> None:
     second = api.train("vae", "digits", tmp_path / "second", assignments=TINY, network=own(), start=first.path)
     after = weights(second.path)
     assert all(not torch.equal(value, after[name]) for name, value in before.items() if name.endswith("weight"))
-    assert second.history[0]["losses"]["elbo"] < first.history[0]["losses"]["elbo"]
+    assert second.history[0]["losses"]["cost_nats"] < first.history[0]["losses"]["cost_nats"]
 
 
 def test_going_on_needs_them_too(tmp_path: Path) -> None:
@@ -144,3 +157,25 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path: Path, train_
     torch.manual_seed(5)
     train_small("vae", tmp_path / "run", "train.samples=32")
     assert torch.equal(torch.randn(3), expected)
+
+
+def test_pictures_reach_them_in_the_usual_memory_order(tmp_path: Path) -> None:
+    run = api.train("vae", "digits", tmp_path / "run", assignments=TINY, network={"encoder": Viewing()})
+    assert run.recipe["train"]["layout"] == "contiguous"
+    opened = api.open_run(run.path, network={"encoder": Viewing()})
+    assert opened.encode(opened.sample(2)).shape == (2, 3)
+
+
+def test_frozen_layers_stay_as_they_are(tmp_path: Path) -> None:
+    encoder = Viewing()
+    encoder.convolution.requires_grad_(False)
+    before = encoder.convolution.weight.clone()
+    run = api.train("vae", "digits", tmp_path / "run", assignments=TINY, network={"encoder": encoder})
+    assert torch.equal(weights(run.path)["encoder.convolution.weight"], before)
+
+
+def test_networks_that_were_not_asked_for(tmp_path: Path, small_runs: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match=r"by role, such as network=\{'encoder': module\}"):
+        api.train("vae", "digits", tmp_path / "run", assignments=TINY, network=Encoder())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="trained with the encoder that ficta builds; open it without network="):
+        api.open_run(small_runs("vae"), network={"encoder": Encoder()})

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ficta.api import recipe_for
+from ficta.base.errors import UsageError
 from ficta.data.dataset import Dataset, Split
 from ficta.data.ingest import ingest
 from ficta.explore import explore as everything
@@ -44,7 +45,9 @@ def test_what_is_drawn_and_what_is_not_defined(
 ) -> None:
     told: list[tuple[int, int | None]] = []
     run = Run(copied(name))
-    written, undefined = everything.explore(run, dataset, progress=lambda what, done, of: told.append((done, of)))
+    written, undefined, _ = everything.explore(
+        run, lambda: dataset, progress=lambda what, done, of: told.append((done, of))
+    )
     assert [path.stem for path in written] == drawn
     assert set(undefined) == {*WITH_LATENTS, "manifold"} - set(drawn)
     assert {path.name for path in (run.path / "explore").iterdir()} == {path.name for path in written}
@@ -59,9 +62,9 @@ def test_what_is_drawn_and_what_is_not_defined(
 @pytest.mark.parametrize("name", ["vae-2d", "gan-conditional"])
 def test_the_same_seed_draws_the_same(name: str, copied: Callable[[str], Path], dataset: Dataset) -> None:
     run = Run(copied(name))
-    once = [path.read_bytes() for path in everything.explore(run, dataset, seed=1)[0]]
-    assert [path.read_bytes() for path in everything.explore(run, dataset, seed=1)[0]] == once
-    other = everything.explore(run, dataset, seed=2)[0]
+    once = [path.read_bytes() for path in everything.explore(run, lambda: dataset, seed=1)[0]]
+    assert [path.read_bytes() for path in everything.explore(run, lambda: dataset, seed=1)[0]] == once
+    other = everything.explore(run, lambda: dataset, seed=2)[0]
     changed = {path.stem for path, before in zip(other, once, strict=True) if path.read_bytes() != before}
     assert changed == {"sheet", "interpolations", *(["latent"] if name == "vae-2d" else [])}
 
@@ -150,14 +153,14 @@ def test_data_without_labels(train_small: Callable[..., Path], tmp_path: Path) -
     np.save(tmp_path / "data.npy", np.random.default_rng(0).integers(0, 256, (300, 9, 7), np.uint8))
     run = train_small("vae", tmp_path / "run", data=str(tmp_path / "data.npy"))
     found = ingest(recipe_for("vae", str(tmp_path / "data.npy"), {}).data)
-    written, undefined = everything.explore(Run(run), found)
+    written, undefined, _ = everything.explore(Run(run), lambda: found)
     assert [path.stem for path in written] == WITH_LATENTS
     assert undefined == ["manifold"]
 
 
 def test_a_one_dimensional_latent(train_small: Callable[..., Path], tmp_path: Path, dataset: Dataset) -> None:
     run = train_small("vae", tmp_path / "run", "model.latent_dim=1")
-    assert everything.explore(Run(run), dataset)[1] == ["manifold"]
+    assert everything.explore(Run(run), lambda: dataset)[1] == ["manifold"]
 
 
 def test_progress_as_an_animation(copied: Callable[[str], Path]) -> None:
@@ -184,3 +187,13 @@ def test_a_long_run_has_a_short_film(copied: Callable[[str], Path], monkeypatch:
     everything.animate(run)
     assert frames
     assert frames[0] <= everything.MOST_FRAMES
+
+
+def test_data_that_are_gone_cost_their_pictures_alone(copied: Callable[[str], Path]) -> None:
+    def gone() -> Dataset:
+        raise UsageError("no such path: pictures")
+
+    written, undefined, unread = everything.explore(Run(copied("vae")), gone)
+    assert [path.stem for path in written] == ["sheet", "interpolations"]
+    assert (undefined, unread) == (["manifold"], "no such path: pictures")
+    assert everything.explore(Run(copied("gan")), gone).unread == ""  # no picture of a GAN shows data

@@ -53,7 +53,8 @@ def child(job: dict, board: mmap.mmap, output: Path) -> None:
         return replace(self, target)
 
     Stepper.advance, Path.replace = told, slow
-    api.Run.explore = api.Run.report = lambda self, **_: None
+    api.Run.explore = lambda self, **_: explore.Explored([], [], "")
+    api.Run.report = lambda self: None
     explore.animate = lambda run: None
     fork = functools.partial(torch.multiprocessing.start_processes, start_method="fork")
     for module in (collectives, getattr(collectives, "mp", None)):

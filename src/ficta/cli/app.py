@@ -185,7 +185,7 @@ def explore(
     if projection not in ("pca", "tsne"):
         raise UsageError(f"--map {projection!r}: there is pca and tsne")
     opened = api.open_run(run)
-    written, undefined = opened.explore(seed=seed, projection=projection, progress=ProgressShower())  # type: ignore[arg-type]
+    written, undefined, unread = opened.explore(seed=seed, projection=projection, progress=ProgressShower())  # type: ignore[arg-type]
     report = opened.report()
     if as_json:
         _out(
@@ -193,6 +193,7 @@ def explore(
                 "run": str(run),
                 "pictures": [str(path) for path in written],
                 "not_defined": undefined,
+                "unread": unread,
                 "report": str(report),
             }
         )
@@ -201,6 +202,8 @@ def explore(
         typer.echo(path)
     if undefined:
         typer.echo(f"not defined for a {opened.recipe['family']} of this latent size: {', '.join(undefined)}")
+    if unread:
+        typer.echo(f"pictures of held-out data could not be drawn: {unread}")
     typer.echo(report)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from ficta.base.errors import FictaError
+from ficta.base.errors import FictaError, UsageError
 from ficta.base.settings import OPEN, Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import Noise
@@ -110,7 +110,13 @@ class ImageCodec(Codec):
         self._set_spec((channels, height, width), condition)
 
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
-        """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised."""
+        """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised.
+
+        Raises:
+            UsageError: another dtype, whose range nobody knows.
+        """
+        if stored.dtype != torch.uint8:
+            raise UsageError(f"pictures are uint8 from 0 to 255, not {stored.dtype}; round and convert them first")
         if self.spec.kind == "continuous":
             return stored.to(torch.float32) / 127.5 - 1
         if self.settings.binarise == "fixed" or noise is None:

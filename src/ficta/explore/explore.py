@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
+from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress, silent
-from ficta.data.dataset import Dataset
+from ficta.data.dataset import Dataset, Split
 from ficta.draw.animate import animation
 from ficta.explore.pictures import Projection, interpolations, latent_map, manifold, reconstructions, sheet
+from ficta.models.family import Encodes
 from ficta.runs.run import Run
 
 MOST_FRAMES = 40
 
 
+class Explored(NamedTuple):
+    """What was drawn, and what was not.
+
+    Attributes:
+        written: files.
+        undefined: names of pictures that are not defined for this family.
+        unread: why those that show held-out data could not be drawn; empty if they could, or are not defined.
+    """
+
+    written: list[Path]
+    undefined: list[str]
+    unread: str
+
+
 def explore(
-    run: Run, dataset: Dataset, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent
-) -> tuple[list[Path], list[str]]:
+    run: Run, read: Callable[[], Dataset], *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent
+) -> Explored:
     """Draw every picture that the family can answer for, into ``explore/`` of the run.
 
     Args:
         run: a trained run.
-        dataset: its data; the test split is shown.
+        read: reads its data, of which the test split is shown; called if a picture needs them. Data that are gone or
+            have changed cost those pictures alone.
         seed: of samples and walks.
         projection: how latents of more than two dimensions are brought to two.
         progress: who is told.
-
-    Returns:
-        Files written, and names of pictures that are not defined for this family.
     """
-    split = dataset.splits["test"] if len(dataset.splits["test"]) else dataset.splits["validation"]
-    names = tuple(dataset.report.get("categories") or ())
+    names = tuple(run.data.get("categories") or ())
+    encodes = isinstance(run.family, Encodes)
+
+    @functools.cache
+    def heldout() -> Split:
+        splits = read().splits
+        return splits["test"] if len(splits["test"]) else splits["validation"]
+
     pictures: dict[str, Callable[[], Image.Image | None]] = {
         "sheet": lambda: sheet(run, seed),
-        "reconstructions": lambda: reconstructions(run, split),
+        "reconstructions": lambda: reconstructions(run, heldout()) if encodes else None,
         "interpolations": lambda: interpolations(run, seed),
         "manifold": lambda: manifold(run),
-        "latent": lambda: latent_map(run, split, names, seed, projection),
+        "latent": lambda: latent_map(run, heldout(), names, seed, projection) if encodes else None,
     }
-    written, undefined = [], []
+    written, undefined, unread = [], [], ""
     for done, (name, draw) in enumerate(pictures.items()):
         progress("pictures", done, len(pictures))
-        picture = draw()
+        try:
+            picture = draw()
+        except (UsageError, DataError) as error:
+            unread = str(error)
+            continue
         if picture is None:
             undefined.append(name)
         else:
             written.append(run.folder.save_picture(f"explore/{name}.png", picture))
     progress("pictures", len(pictures), len(pictures))
-    return written, undefined
+    return Explored(written, undefined, unread)
 
 
 def animate(run: Run) -> Path | None:

@@ -71,11 +71,16 @@ def build(
 
 def _check_reached(family: Family, phase: Phase, cost: Tensor) -> None:
     """Refuse a network with parameters that its phase's cost does not depend on."""
-    named = [(f"{name}.{key}", p) for name in phase.modules for key, p in getattr(family, name).named_parameters()]
+    named = [
+        (f"{name}.{key}", parameter)
+        for name in phase.modules
+        for key, parameter in getattr(family, name).named_parameters()
+        if parameter.requires_grad
+    ]
     gradients = torch.autograd.grad(cost.sum(), [p for _, p in named], allow_unused=True)
     unused = [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None]
     if unused and not phase.second_order:
-        raise ValueError(f"parameter {unused[0]} has no part in the {phase.name} cost; remove it or freeze it")
+        raise ValueError(f"parameter {unused[0]} has no part in the cost of {phase.name}; remove it or freeze it")
 
 
 def _try_out(family: Family, networks: Mapping[str, nn.Module]) -> None:

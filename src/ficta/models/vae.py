@@ -63,9 +63,9 @@ class Vae(Family):
         )
 
     def phases(self) -> Sequence[Phase]:
-        """One: the negative ELBO."""
+        """One: the negative ELBO, with beta and free bits."""
         modules = ("encoder", "decoder", "head")
-        return [Phase("elbo", modules, self.loss, "main", couples_samples=self.settings.free_bits_nats > 0)]
+        return [Phase("cost_nats", modules, self.loss, "main", couples_samples=self.settings.free_bits_nats > 0)]
 
     def optimisers(self) -> Mapping[str, OptimiserSettings]:
         """One for everything."""

@@ -11,7 +11,6 @@ from ficta.base import words
 NOT_RECORDED = "not recorded"
 _UNITS = {"nats": "nats", "bits": "bits", "ratio": "%", "bytes": "bytes", "seconds": "s", "hz": "Hz"}
 _ABBREVIATIONS = {
-    "elbo": "ELBO",
     "kl": "KL",
     "nll": "NLL",
     "bce": "BCE",

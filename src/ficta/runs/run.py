@@ -31,6 +31,8 @@ class Run:
             raise UsageError(f"{self.path} {what}; 'ficta runs' lists what there is")
         self.recipe = self.folder.recipe()
         self._networks = dict(networks or {})
+        for role in sorted(self._networks.keys() - self.recipe.get("networks", {}).keys()):
+            raise UsageError(f"{self.path} was trained with the {role} that ficta builds; open it without network=")
         missing = set(self.recipe.get("networks", {})) - set(self._networks)
         self._missing = sorted(missing)
 
@@ -94,7 +96,7 @@ class Run:
                 f"{self.folder.weights} does not fit the networks: {str(error).splitlines()[-1].strip()}"
             ) from None
         machine.keep_freed_memory()
-        return machine.lay_out(family.eval().requires_grad_(False))
+        return machine.lay_out(family.eval().requires_grad_(False), self.recipe["train"]["layout"])
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -171,6 +171,10 @@ def _prepare(
 ) -> tuple[Stepper, Store, dict[str, Any], Recipe]:
     """Weights in place, held-out data at hand, the rate measured, what was left open resolved."""
     settings = recipe.train
+    if (
+        recipe.networks and settings.layout == "auto"
+    ):  # own networks may count on the usual order, as x.view(n, -1) does
+        settings = settings.model_copy(update={"layout": "contiguous"})
     family = new_family(recipe, dataset, networks, start)
     store, validation = (
         Store(dataset.splits[name], device, recipe.data.resident_limit) for name in ("train", "validation")
