@@ -33,7 +33,7 @@ docs: .venv/ready
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
 
 evidence: .venv/ready  ## long runs that show the claims of docs/results.md; about 90 minutes on 2 cores
-	for job in start kill article-vae mnist-gans gan-stability; do \
+	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
 

@@ -1,6 +1,6 @@
 """Long runs that show a claim: what is claimed stands in docs/results.md, the figures in benchmarks/results/.
 
-    python benchmarks/evidence.py article-vae | mnist-gans | gan-stability | kill | start
+    python benchmarks/evidence.py article-vae | mnist-gans | gan-stability | kill | start | precision
 
 Real data are taken from $FICTA_TEST_DATA (folders `mnist` and `cifar10-20k.zip`), runs go to $FICTA_EVIDENCE_RUNS
 (default runs/evidence). Runs that are there already are continued, or left alone when finished.
@@ -168,6 +168,19 @@ def start(options: Sequence[str]) -> None:
     )
 
 
+def precision(options: Sequence[str]) -> None:
+    """Test negative ELBO of the article's VAE trained in bf16 and in float32, seed by seed."""
+    rows: list[dict[str, Any]] = []
+    for seed in range(3):
+        for number in ("float32", "bf16"):
+            settings = ("--epochs", "5", "--seed", str(seed), "--precision", number, "--set", "train.reports=4")
+            run = train("article-vae", DATA / "mnist", f"precision/{number}-{seed}", *settings, *options)
+            rows.append({**run.heldout("test"), **training_facts(run)})
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        costs = [pair[1]["heldout_negative_elbo_nats"] - pair[0]["heldout_negative_elbo_nats"] for pair in pairs]
+        keep("precision", {"bf16_minus_float32_nats": costs, "mean_nats": statistics.mean(costs), "rows": rows})
+
+
 def _timed(command: Sequence[str]) -> float:
     begun = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
@@ -191,6 +204,7 @@ JOBS: dict[str, Callable[[Sequence[str]], None]] = {
     "gan-stability": gan_stability,
     "kill": kill,
     "start": start,
+    "precision": precision,
 }
 
 if __name__ == "__main__":
