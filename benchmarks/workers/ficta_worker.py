@@ -30,13 +30,13 @@ from ficta.train.stepper import Stepper  # noqa: E402
 
 
 def prepared(network: str, data: Path, batch: int, precision: str) -> tuple[Stepper, Recipe, Dataset]:
-    """What a new run has before its first step. The one place that knows how a session prepares it."""
+    """What a new run has before its first step."""
     train = {"batch": batch, "device": "cpu"} | ({} if precision == "auto" else {"precision": precision})
     settings = {"data": {"validation": 0.0, "test": 0.0}, "train": train}  # all samples are trained on, as elsewhere
     recipe = recipe_for(network, str(data), settings)
     dataset = ingest(recipe.data)
-    stepper, _, resolved = session._prepare(recipe, dataset, None, torch.device("cpu"), Collectives(), None)
-    return stepper, resolved, dataset
+    ready = session.prepare(recipe, dataset, None, torch.device("cpu"), Collectives(), None)
+    return ready.stepper, ready.recipe, dataset
 
 
 def main() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from protocol import LATENT_DIM
 from torch import Tensor, nn
+
+WIDTHS = (64, 128, 256, 512)
+WIDE_LATENT_DIM = 100
 
 
 def trunk() -> nn.Sequential:
@@ -41,6 +46,23 @@ def upward() -> nn.Sequential:
 def discriminator() -> nn.Sequential:
     """Pictures => one logit."""
     return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 1))
+
+
+def wide_discriminator() -> nn.Sequential:
+    """Colour pictures of 64x64 => one logit, with the widths of Radford et al. 2016, without normalisation."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise((3, *WIDTHS)):
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * 4 * WIDTHS[-1], 1))
+
+
+def wide_generator() -> nn.Sequential:
+    """Latents => colour pictures of 64x64 before the last activation, likewise."""
+    layers: list[nn.Module] = [nn.Linear(WIDE_LATENT_DIM, 4 * 4 * WIDTHS[-1]), nn.LeakyReLU(0.2)]
+    layers += [nn.Unflatten(1, (WIDTHS[-1], 4, 4))]
+    for before, after in itertools.pairwise((*WIDTHS[::-1], 3)):
+        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers[:-1])
 
 
 def count(*networks: nn.Module) -> int:

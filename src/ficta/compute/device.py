@@ -76,6 +76,12 @@ def not_compiled() -> contextlib.AbstractContextManager[Any]:
     return stance
 
 
+def begin_graphs(device: torch.device) -> None:
+    """Tell CUDA graphs of compiled networks that what they gave back before is no longer read."""
+    if device.type == "cuda":
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+
 def multiplies_in_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bf16; without them it is computed all the same, many times slower."""
     if device.type == "cuda":

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -84,7 +84,7 @@ def forecast(
     """The plan that ``train`` would make. Writes nothing but the cache of the data."""
     with _together(recipe) as (device, collectives):
         dataset = _read(recipe, collectives, progress)
-        return _prepare(recipe, dataset, networks, device, collectives, recipe.start)[2]
+        return prepare(recipe, dataset, networks, device, collectives, recipe.start).plan
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def _run(
     if stored and folder.json("data").get("content_hash") != dataset.report["content_hash"]:
         raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
     start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
-    stepper, validation, plan, resolved = _prepare(asked, dataset, networks, device, collectives, start)
+    stepper, validation, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
     seconds = _restore(stepper, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
         raise FinishedRun(
@@ -161,15 +161,31 @@ def _restore(stepper: Stepper, folder: RunFolder) -> float:
     return float(state[1]["seconds"])
 
 
-def _prepare(
+class Ready(NamedTuple):
+    """All that the loop needs.
+
+    Attributes:
+        stepper: with the first weights in place.
+        validation: held-out data.
+        plan: what ``plan.json`` holds.
+        recipe: with what was left open resolved.
+    """
+
+    stepper: Stepper
+    validation: Store
+    plan: dict[str, Any]
+    recipe: Recipe
+
+
+def prepare(
     recipe: Recipe,
     dataset: Dataset,
     networks: Mapping[str, nn.Module] | None,
     device: torch.device,
     collectives: Collectives,
     start: str | None,
-) -> tuple[Stepper, Store, dict[str, Any], Recipe]:
-    """Weights in place, held-out data at hand, the rate measured, what was left open resolved."""
+) -> Ready:
+    """Put the first weights in place, measure the rate, resolve what was left open."""
     settings = recipe.train
     if (
         recipe.networks and settings.layout == "auto"
@@ -198,7 +214,7 @@ def _prepare(
     decided = {"samples": target, "device": named, **dataclasses.asdict(found.way)}
     resolved = recipe.model_copy(update={"train": settings.model_copy(update=decided), "data": dataset.settings})
     plan = make_plan(stepper, found, reporting, time.perf_counter() - begun)
-    return stepper, validation, plan, resolved
+    return Ready(stepper, validation, plan, resolved)
 
 
 def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Module] | None, start: str | None) -> Family:

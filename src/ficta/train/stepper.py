@@ -55,7 +55,7 @@ class Stepper:
         self.average = copy.deepcopy(self.family).requires_grad_(False).eval() if settings.ema_samples else self.family
         if way.compile:
             for network in self.family.children():
-                network.compile()
+                network.compile(mode="reduce-overhead")  # on CUDA as a graph, which is launched as a whole
         self.phases = list(family.phases())
         parts = settings.accumulate * collectives.ranks
         if parts > 1 and any(phase.couples_samples for phase in self.phases):
@@ -125,6 +125,8 @@ class Stepper:
 
     def _turn(self, phase: Phase, micros: list[Micro]) -> None:
         """Gradient of the phase's mean cost over the whole step, then its optimiser."""
+        if self.way.compile:
+            machine.begin_graphs(self.device)
         parameters = self.parameters[phase.name]
         gradients: list[Tensor] | None = None
         weights: list[Tensor] = []
