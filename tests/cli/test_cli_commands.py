@@ -262,9 +262,28 @@ def test_cache(tmp_path: Path, ficta: Callable[..., Ficta], monkeypatch: pytest.
     assert one_object(ficta("cache", "--json"))["entries"] == []
     assert ficta("cache").out.strip()
     ficta("data", "digits")
-    assert len(one_object(ficta("cache", "--json"))["entries"]) == 1
-    assert "digits" in ficta("cache").out
-    assert one_object(ficta("cache", "--clear", "--json"))["entries"] == []
+    found = one_object(ficta("cache", "--json"))
+    (entry,) = found["entries"]
+    assert found["total_bytes"] == entry["size_bytes"] > 1797 * 64
+    assert found["limit_bytes"] == 20_000_000_000
+    text = ficta("cache").out
+    assert "digits" in text
+    assert "the limit is 20.0 GB (FICTA_CACHE_LIMIT_GB)" in text
+    assert one_object(ficta("cache", "--clear", "--json"))["removed"] == [entry]
+    assert ficta("cache", "--clear").out == "removed 0 entries, 0 B\n"
+
+
+def test_data_that_training_would_refuse_are_reported_all_the_same(tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
+    for number in range(8):
+        Image.new("L", (8, 8), 10 * number).save(tmp_path / f"{number}.png")
+        (tmp_path / f"bad{number}.png").write_text("no picture")
+    plain, told = ficta("data", tmp_path), ficta("data", tmp_path, "--json")
+    assert plain.code == told.code == 1
+    assert "bad5.png: not a picture" in plain.out
+    assert len(json.loads(told.out)["skipped"]) == 8
+    for said in (plain.err, told.err):
+        assert "8 of 16 files could not be read, more than data.max_skipped = 0.01 allows" in said
+    assert ficta("data", tmp_path, "--max-skipped", "0.5").code == 0
 
 
 def test_version(ficta: Callable[..., Ficta]) -> None:

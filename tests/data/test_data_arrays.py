@@ -88,6 +88,13 @@ def test_labels_that_do_not_match_are_an_error(tmp_path):
         read(folder)
 
 
+def test_a_file_and_its_folder_are_not_mixed_up(tmp_path):
+    folder = mnist_like(tmp_path / "m")
+    sources = {"t10k-images-idx3-ubyte.gz": 10, "train-images-idx3-ubyte.gz": 40, ".": 50}
+    for names in (list(sources), list(sources)[::-1]):  # whichever fills the cache
+        assert {name: read(folder / name).report["read"] for name in names} == sources
+
+
 def test_damaged_idx_files_are_errors(tmp_path):
     path = idx(tmp_path / "d" / "a-images-idx3-ubyte", LEVELS)
     whole = path.read_bytes()

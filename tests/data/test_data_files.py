@@ -124,6 +124,23 @@ def test_a_zip_is_read_like_the_folder(pictures):
     assert any("only folder at the top" in note for note in wrapped.report["notes"])
 
 
+def test_a_zipped_folder_keeps_its_table_of_labels(pictures):
+    folder = pictures(n=4)
+    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{n:03d}.png,{'ab'[n % 2]}\n" for n in range(4)))
+    plain, zipped = read(folder).report, read(packed(folder, "photos/")).report
+    assert zipped["categories"] == plain["categories"] == ["a", "b"]
+    assert zipped["content_hash"] == plain["content_hash"]
+    (folder / "deeper").mkdir()
+    (folder / "labels.csv").rename(folder / "deeper" / "labels.csv")
+    for source in (folder, packed(folder, "photos/")):
+        assert read(source).report["ignored"] == {"labels.csv elsewhere than at the top": 1}
+
+
+def test_split_folders_may_be_written_in_capitals(pictures):
+    report = read(pictures("Train/a", "TEST/a"), validation=0).report
+    assert (report["splits"], report["categories"]) == ({"train": 4, "validation": 0, "test": 4}, ["a"])
+
+
 def test_other_files_are_ignored_and_counted(pictures):
     folder = pictures("a")
     for name in ("notes.txt", "a/Thumbs.db", "a/.hidden.png", "a/README"):

@@ -19,6 +19,7 @@ from ficta.base.spec import class_condition
 from ficta.compute.noise import Noise
 from ficta.data.images import ImageCodec, ImageSettings
 from ficta.data.registry import CODECS, codec_from_facts
+from ficta.data.report import describe
 
 STORED = st.tuples(st.integers(1, 3), st.sampled_from([1, 3, 4]), st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(np.uint8, shape)
@@ -247,3 +248,30 @@ def test_fixed_binarisation_depends_on_the_item_alone(pictures):
     picture(77, mode="L").save(folder / "000a.png")  # sorts second
     more = everything(read(folder, image={"binarise": "fixed"}))
     np.testing.assert_array_equal(np.delete(more, 1, axis=0), first)
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_a_turned_photograph_keeps_its_sharpness(tmp_path: Path, orientation):
+    """A large JPEG is decoded at a fraction of its size, which must be chosen for the upright picture."""
+    ramp = np.tile(np.sin(np.arange(1600) / 8)[:, None] * 100 + 128, (1, 400)).astype(np.uint8)
+    upright = Image.fromarray(ramp)
+    (tmp_path / "plain").mkdir()
+    upright.save(tmp_path / "plain" / "a.png")
+    stored = {1: upright, 6: upright.rotate(90, expand=True), 8: upright.rotate(-90, expand=True)}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "turned").mkdir()
+    stored.save(tmp_path / "turned" / "a.jpg", quality=98, exif=exif)
+    settings = {"image": {"size": "64x16"}, "validation": 0, "test": 0}
+    plain, turned = read(tmp_path / "plain", **settings), read(tmp_path / "turned", **settings)
+    assert np.abs(everything(plain).astype(int) - everything(turned).astype(int)).mean() < 2
+    assert turned.report["sizes"] == {"400x1600": 1}
+    assert any("turned upright" in note for note in turned.report["notes"]) == (orientation != 1)
+
+
+def test_the_report_counts_all_sizes(tmp_path: Path):
+    for side in range(8, 41):
+        Image.new("L", (side, 8), side).save(tmp_path / f"{side}.png")
+    report = read(tmp_path, image={"size": 8}).report
+    assert report["size_kinds"] == 33
+    assert "and 23 more" in describe(report)

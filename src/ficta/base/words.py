@@ -35,3 +35,8 @@ def size(count_bytes: float) -> str:
 def count(number: float) -> str:
     """A count with thousands separated: ``1,234,567``."""
     return f"{round(number):,}"
+
+
+def plural(number: float, one: str, many: str | None = None) -> str:
+    """``1 picture``, ``2 pictures``."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"

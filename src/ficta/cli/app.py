@@ -222,17 +222,19 @@ def data(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Read data as training would, and say what is in them."""
+    """Read data as training would, and say what is in them; exit code 1 if training would refuse them."""
     from ficta.api import recipe_for
     from ficta.cli.show import ProgressShower
-    from ficta.data.ingest import ingest
+    from ficta.data.ingest import check_skipped, survey
     from ficta.data.report import describe
 
     settings = {
         "data": {"labels": labels, "max_skipped": max_skipped, "mirror": mirror, "image": _image(size, channels, fit)}
     }
-    report = ingest(recipe_for("vae", path, settings, assignments or []).data, ProgressShower()).report
+    asked = recipe_for("vae", path, settings, assignments or []).data
+    report = survey(asked, ProgressShower()).report
     _out(report) if as_json else typer.echo(describe(report))
+    check_skipped(report, asked)
 
 
 @app.command()
@@ -310,19 +312,25 @@ def cache(
     debug: Debug = False,
 ) -> None:
     """Show or clear the decoded data that is kept for the next start."""
-    from ficta.base.words import size
+    from ficta.base.words import plural, size
     from ficta.cli.show import table
     from ficta.data import cache as store
 
+    entries, limit = store.entries(), store.limit_bytes()
+    total = sum(entry.size_bytes for entry in entries)
     if clear:
         store.clear()
-    rows = [
-        {"source": entry.source, "size": size(entry.size_bytes), "folder": str(entry.path)} for entry in store.entries()
-    ]
     if as_json:
-        _out({"entries": rows})
-    else:
-        typer.echo(table(rows) if rows else "the cache is empty")
+        rows = [
+            {"source": entry.source, "size_bytes": entry.size_bytes, "folder": str(entry.path)} for entry in entries
+        ]
+        _out({"removed" if clear else "entries": rows, "total_bytes": total, "limit_bytes": limit})
+        return
+    if entries and not clear:
+        lines = [{"source": e.source, "size": size(e.size_bytes), "folder": str(e.path)} for e in entries]
+        typer.echo(table(lines))
+    said = f"{plural(len(entries), 'entry', 'entries')}, {size(total)}"
+    typer.echo(f"removed {said}" if clear else f"{said}; the limit is {size(limit)} ({store.LIMIT_VARIABLE})")
 
 
 @app.callback(invoke_without_command=True)

@@ -18,7 +18,6 @@ import numpy as np
 
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.files import write_json
-from ficta.base.words import size as readable
 
 FOLDER_VARIABLE = "FICTA_CACHE"
 LIMIT_VARIABLE = "FICTA_CACHE_LIMIT_GB"
@@ -227,18 +226,16 @@ def entries() -> list[Kept]:
     return sorted(found, key=lambda kept: -kept.used)
 
 
-def clear() -> int:
-    """Remove all entries and what killed processes left behind; downloads stay. Gives the number of entries.
+def clear() -> None:
+    """Remove all entries and what killed processes left behind; downloads stay.
 
     Raises:
         FictaError: the cache folder cannot be written.
     """
-    kept = entries()
     with writing(_entries_folder()):
         if _entries_folder().is_dir():
             for path in _entries_folder().iterdir():
                 _remove(path)
-    return len(kept)
 
 
 def evict(key: str) -> None:
@@ -254,11 +251,6 @@ def evict(key: str) -> None:
                 path.unlink()
             elif path.name.startswith((BUILDING, REMOVING)) and path.stat().st_mtime < time.time() - STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def describe_size() -> str:
-    """How full the cache is, for people."""
-    return f"{readable(sum(kept.size_bytes for kept in entries()))} of {readable(limit_bytes())}"
 
 
 def _entries_folder() -> Path:

@@ -13,13 +13,14 @@ from typing import BinaryIO, final
 from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress
 from ficta.base.words import size as readable
-from ficta.data.layout import LABELS_FILE, SPLITS, lay_out, read_table, split_path
+from ficta.data.layout import LABELS_FILE, is_split, lay_out, read_table, split_path
 from ficta.data.listing import FileSource, Listing, Manifest
 from ficta.data.pictures import EXTENSIONS, reason
 
 ENTRY_BYTES = 512_000_000  # largest file in a zip, unpacked
 TOTAL_RATIO = 100  # a zip may unpack to so many times its size …
 TOTAL_SLACK_BYTES = 200_000_000  # … or to so much, whichever is more
+ELSEWHERE = f"{LABELS_FILE} elsewhere than at the top"
 ENCRYPTED = 0x1  # bit of a zip entry's flags
 
 
@@ -39,6 +40,7 @@ class FolderSource(FileSource):
         ignored = Counter(self._ignored)
         names = [name for name in self._files if _is_picture(name, ignored)]
         table = self._table or (self._folder / LABELS_FILE if LABELS_FILE in self._files else None)
+        ignored[ELSEWHERE] += sum(_is_table(name) and name != LABELS_FILE for name in self._files)
         labels = read_table(_read(table), str(table)) if table else None
         entries, notes = lay_out(names, labels, self.place)
         return Listing(len(entries), entries, dict(+ignored), notes)
@@ -72,8 +74,8 @@ class FolderSource(FileSource):
 class ZipSource(FileSource):
     """Pictures in a zip file, unpacked one at a time in memory.
 
-    If all of them lie at least two folders deep under a single folder that is not a split, as when somebody has
-    packed a folder, that folder counts as the top.
+    If all of them lie under a single folder that is not a split, two folders deep or beside a table of labels, as when
+    somebody has packed a folder, that folder counts as the top.
     """
 
     def __init__(self, path: Path, table: Path | None, progress: Progress) -> None:
@@ -95,7 +97,9 @@ class ZipSource(FileSource):
         shown = [name for name in infos if not _hidden_path(name, ignored)]
         pictures = sorted((name for name in shown if _is_picture(name, ignored)), key=split_path)
         _check_sizes([infos[name] for name in pictures], self._path)
-        self._top = _wrapper(pictures)
+        tables = [name for name in shown if _is_table(name)]
+        self._top = _wrapper(pictures, tables)
+        ignored[ELSEWHERE] += sum(name != self._top + LABELS_FILE for name in tables)
         notes = (
             [f"{self._top} is the only folder at the top of the zip: what is in it counts as the top"]
             if self._top
@@ -165,19 +169,25 @@ def _check_sizes(infos: list[zipfile.ZipInfo], path: Path) -> None:
         )
 
 
-def _wrapper(names: list[str]) -> str:
-    """The folder that all files lie in, at least one folder deeper: ``photos/``, or nothing."""
+def _wrapper(names: list[str], tables: list[str]) -> str:
+    """The folder that all files lie in, a table among them or all of them a folder deeper: ``photos/``, or nothing."""
     parts = [split_path(name) for name in names]
     tops = {part[0] for part in parts}
-    if len(tops) != 1 or tops <= SPLITS.keys() or any(len(part) < 3 for part in parts):
+    if len(tops) != 1 or is_split(*tops) or any(len(part) < 2 for part in parts):
         return ""
-    return f"{tops.pop()}/"
+    top = f"{tops.pop()}/"
+    return top if top + LABELS_FILE in tables or all(len(part) > 2 for part in parts) else ""
+
+
+def _is_table(name: str) -> bool:
+    """Whether a file is called like a table of labels."""
+    return PurePosixPath(name).name == LABELS_FILE
 
 
 def _is_picture(name: str, ignored: Counter[str]) -> bool:
     if PurePosixPath(name).suffix.lower() in EXTENSIONS:
         return True
-    if PurePosixPath(name).name != LABELS_FILE:
+    if not _is_table(name):
         ignored[f"not pictures ({PurePosixPath(name).suffix.lower() or 'no extension'})"] += 1
     return False
 

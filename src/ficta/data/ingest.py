@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,18 @@ SHOWN = 3  # skipped files shown in an error
 
 
 def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
-    """Read, or find in the cache, what the settings name, and divide it.
+    """Read what the settings name (see ``survey``), and refuse it if too much of it could not be read.
+
+    Raises:
+        DataError: more was skipped than ``data.max_skipped`` allows; and what ``survey`` raises.
+    """
+    dataset = survey(settings, progress)
+    check_skipped(dataset.report, settings)
+    return dataset
+
+
+def survey(settings: DataSettings, progress: Progress = silent) -> Dataset:
+    """Read, or find in the cache, what the settings name, and divide it, however much of it had to be skipped.
 
     Args:
         settings: what to read and how.
@@ -42,7 +53,7 @@ def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
 
     Raises:
         UsageError: no such data, or labels wanted that it lacks.
-        DataError: nothing or too little of it can be read, or it contradicts itself.
+        DataError: nothing of it can be read, or it contradicts itself.
         FictaError: the cache cannot be written.
     """
     source = open_source(settings, progress)
@@ -54,7 +65,6 @@ def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
         entry = cache.load(key)
     if entry is None:
         raise DataError(f"{settings.path}: its cache entry vanished while it was opened; try again")
-    _check_skipped(entry.facts, settings)
     categories = tuple(entry.facts["categories"])
     condition = _condition(entry, settings) if settings.conditional else None
     rows, origin = _divide(entry, settings)
@@ -151,8 +161,13 @@ class _Collected:
         }
 
 
-def _check_skipped(facts: dict[str, Any], settings: DataSettings) -> None:
-    skipped, total = facts["skipped"], facts["read"] + len(facts["skipped"])
+def check_skipped(report: Mapping[str, Any], settings: DataSettings) -> None:
+    """Refuse data of which too much was skipped.
+
+    Raises:
+        DataError: more than ``data.max_skipped`` allows.
+    """
+    skipped, total = report["skipped"], report["read"] + len(report["skipped"])
     if len(skipped) > settings.max_skipped * total:
         raise DataError(
             f"{settings.path}: {len(skipped)} of {total} files could not be read, more than data.max_skipped = "

@@ -25,8 +25,8 @@ SHOWN = 3  # names shown in an error
 def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) -> tuple[list[Entry], list[str]]:
     """Read split and label of every file from its path, and its label from a table if there is one.
 
-    If all first-level folders are called train, val, valid, validation or test, they are splits and the next level
-    is the label; otherwise the first level is the label.
+    If all first-level folders are called train, val, valid, validation or test, in capitals or not, they are splits and
+    the next level is the label; otherwise the first level is the label.
 
     Args:
         names: paths from the top of the source, with ``/``.
@@ -41,7 +41,7 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
     """
     parts = [split_path(name) for name in names]
     tops = {part[0] for part in parts if len(part) > 1}
-    split_level = bool(tops) and tops <= SPLITS.keys()
+    split_level = bool(tops) and all(map(is_split, tops))
     beside = [name for name, part in zip(names, parts, strict=True) if len(part) == 1]
     if split_level and beside:
         raise DataError(
@@ -54,8 +54,13 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
     for name, part in zip(names, parts, strict=True):
         folders = part[1:-1] if split_level else part[:-1]
         label = labels.get(name) if labels is not None else (folders[0] if folders else None)
-        entries.append(Entry(name, label, SPLITS[part[0]] if split_level else None))
+        entries.append(Entry(name, label, SPLITS[part[0].lower()] if split_level else None))
     return entries, notes
+
+
+def is_split(folder: str) -> bool:
+    """Whether a folder is called like a split, in capitals or not."""
+    return folder.lower() in SPLITS
 
 
 def split_path(name: str) -> tuple[str, ...]:

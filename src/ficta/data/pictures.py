@@ -17,7 +17,8 @@ EXTENSIONS = frozenset(
 ) | frozenset((".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".qoi"))
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "QOI")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-ORIENTATION = 0x0112  # EXIF tag; values from 5 on swap width and height
+ORIENTATION = 0x0112  # EXIF tag
+UPRIGHT, SIDEWAYS = 1, range(5, 9)  # its values; those of the latter swap width and height
 
 Unreadable = (
     OSError,
@@ -55,7 +56,7 @@ class Picture:
 
     Attributes:
         pixels: uint8 (C, H, W).
-        size: its own size before fitting, as ``WxH``.
+        size: its own size, upright, before fitting, as ``WxH``.
         mode: its own mode, in Pillow's words.
         notes: what was converted on the way.
         kept: whether it was upright and of the target's size already.
@@ -80,9 +81,8 @@ def look(file: BinaryIO) -> tuple[tuple[int, int], bool]:
     """
     try:
         with _open(file) as image:
-            turned = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= 5
-            width, height = image.size
-            return ((height, width) if turned else (width, height)), _is_grey(image)
+            turned = "exif" in image.info and _orientation(image) in SIDEWAYS
+            return (image.size[::-1] if turned else image.size), _is_grey(image)
     except Unreadable as error:
         raise NotAPicture(reason(error)) from None
 
@@ -95,12 +95,14 @@ def decode(file: BinaryIO, target: Target) -> Picture:
     """
     try:
         with _open(file) as image:
-            size, mode = f"{image.width}x{image.height}", image.mode
+            size, mode = image.size, image.mode
             notes = _notes(image)
-            image.draft(None, (2 * target.width, 2 * target.height))  # large JPEGs come at a half, a quarter …
+            sides = (2 * target.width, 2 * target.height)
+            sideways = "exif" in image.info and _orientation(image) in SIDEWAYS
+            image.draft(None, sides[::-1] if sideways else sides)  # large JPEGs come at a half, a quarter …
             upright = ImageOps.exif_transpose(image)
             upright.load()
-            kept = image.getexif().get(ORIENTATION, 1) == 1 and size == f"{target.width}x{target.height}"
+            orientation = _orientation(image)  # some formats say it behind the pixels
     except Unreadable as error:
         raise NotAPicture(reason(error)) from None
     upright = _to_8_bits(upright, notes)
@@ -108,7 +110,11 @@ def decode(file: BinaryIO, target: Target) -> Picture:
         fitted = fit(upright, target)
     except ValueError as error:  # Pillow has no conversion from this mode
         raise NotAPicture(f"{mode}: {error}") from None
-    return Picture(fitted, size, mode, tuple(notes), kept)
+    if orientation != UPRIGHT:
+        notes.append("turned upright, as their EXIF orientation says")
+    width, height = size[::-1] if orientation in SIDEWAYS else size
+    kept = orientation == UPRIGHT and size == (target.width, target.height)
+    return Picture(fitted, f"{width}x{height}", mode, tuple(notes), kept)
 
 
 def fit(image: Image.Image, target: Target) -> np.ndarray:
@@ -178,6 +184,12 @@ def _is_grey(image: Image.Image) -> bool:
 def is_grey_mode(mode: str) -> bool:
     """Whether pictures of this Pillow mode are grey, whatever they show; those with a palette ("P") may be or not."""
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where nothing is said or something else."""
+    found = image.getexif().get(ORIENTATION, UPRIGHT)
+    return found if found in range(1, 9) else UPRIGHT
 
 
 def _notes(image: Image.Image) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ficta.base.spec import Spec
-from ficta.base.words import count
+from ficta.base.words import count, plural
 from ficta.data import cache, splits
 from ficta.data.settings import DataSettings
 
@@ -36,6 +36,7 @@ def build_report(
         + [f"{what}: {count(n)}" for what, n in tallies.get("notes", {}).items()]
         + _resized(settings, entry),
         "sizes": _most(tallies.get("sizes", {})),
+        "size_kinds": len(tallies.get("sizes", {})),
         "modes": tallies.get("modes", {}),
         "stored_shape": list(entry.stored.shape[1:]),
         "stored_range": facts["stored_range"],
@@ -63,7 +64,7 @@ def describe(report: Mapping[str, Any]) -> str:
         f"skipped     {count(len(report['skipped']))}",
         *(f"            {item['name']}: {item['reason']}" for item in report["skipped"][:SHOWN]),
         f"ignored     {_listed(report['ignored']) or 'none'}",
-        f"sizes       {_listed(report['sizes'])}",
+        f"sizes       {_listed(report['sizes'], report['size_kinds'])}",
         f"modes       {_listed(report['modes'])}",
         f"labels      {_labels(report)}",
         f"duplicates  {count(duplicates['extra'])} beyond the first of {count(duplicates['groups'])} groups, "
@@ -118,7 +119,7 @@ def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]
     found = []
     train, duplicates = report["splits"]["train"], report["duplicates"]
     if train < FEW:
-        found.append(f"only {train} pictures to train on: expect copies")
+        found.append(f"only {plural(train, 'picture')} to train on: expect copies")
     found += [
         f"no {name} samples: what is measured on them will be missing"
         for name in ("validation", "test")
@@ -130,7 +131,8 @@ def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]
             "what is measured on test will look better than it is"
         )
     if duplicates["groups_with_different_labels"]:
-        found.append(f"{count(duplicates['groups_with_different_labels'])} pictures stand there with different labels")
+        groups = plural(duplicates["groups_with_different_labels"], "picture")
+        found.append(f"{groups} stand in the source several times, with different labels")
     found += _label_warnings(report)
     low, high = report["stored_range"]
     if low == high:
@@ -165,6 +167,8 @@ def _labels(report: Mapping[str, Any]) -> str:
     return f"{len(report['categories'])} in train: {balance}"
 
 
-def _listed(tally: Mapping[str, int]) -> str:
+def _listed(tally: Mapping[str, int], kinds: int | None = None) -> str:
+    """The first few of a tally; ``kinds``: how many there were before the rarest were put together."""
+    left = (len(tally) if kinds is None else kinds) - SHOWN
     shown = [f"{name} {count(number)}" for name, number in list(tally.items())[:SHOWN]]
-    return ", ".join(shown) + (f", and {len(tally) - SHOWN} more" if len(tally) > SHOWN else "")
+    return ", ".join(shown) + (f", and {left} more" if left > 0 else "")

@@ -82,7 +82,7 @@ def _idx_folder(folder: Path, progress: Progress) -> Source:
 def _arrays(
     kind: str, path: Path, files: list[Path], progress: Progress, read: Callable[[], list[ArrayPart]]
 ) -> ArraySource:
-    manifest: Manifest = []
+    manifest: Manifest = [(str(path.absolute()), 0, 0)]  # the same files may be opened one by one, or as a folder
     for file in sorted(set(files)):
         stat = file.stat()
         manifest.append((str(file.absolute()), stat.st_size, stat.st_mtime_ns))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ficta.base.words import count
+from ficta.base.words import count, plural
 from ficta.report.facts import Facts
-from ficta.report.words import NOT_RECORDED, listed, plural
+from ficta.report.words import NOT_RECORDED, listed
 
 
 def source(run: Facts) -> str:

@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ficta.base.words import count, duration, size
+from ficta.base.words import count, duration, plural, size
 from ficta.report.facts import Facts
 from ficta.report.ingested import source
-from ficta.report.words import NOT_RECORDED, name_and_unit, number, plural, quantity, rate
+from ficta.report.words import NOT_RECORDED, name_and_unit, number, quantity, rate
 
 NOT_YET = "not yet"
 

@@ -11,6 +11,7 @@ from ficta.base import words
 NOT_RECORDED = "not recorded"
 _UNITS = {"nats": "nats", "bits": "bits", "ratio": "%", "bytes": "bytes", "seconds": "s", "hz": "Hz"}
 _ABBREVIATIONS = {
+    "elbo": "ELBO",
     "kl": "KL",
     "nll": "NLL",
     "bce": "BCE",
@@ -59,11 +60,6 @@ def quantity(name: str, value: Any) -> str:
 def rate(samples_per_second: float) -> str:
     """``1,234 samples a second``."""
     return f"{number(samples_per_second)} samples a second"
-
-
-def plural(count: float, one: str, many: str | None = None) -> str:
-    """``1 picture``, ``2 pictures``."""
-    return f"{words.count(count)} {one if count == 1 else many or one + 's'}"
 
 
 def sentence(text: str) -> str:
