@@ -17,6 +17,7 @@ class Inner(Settings):
 
 
 class Outer(Settings):
+    mode: Literal["auto"] | Literal["low", "high"] | None = None
     steps: Annotated[int, Field(ge=1, le=9)] = 3
     widths: tuple[int, ...] = (4, 2)
     inner: Inner = Inner()
@@ -35,11 +36,13 @@ def test_defaults_fill_in() -> None:
 
 
 def test_unknown_key_names_the_nearest() -> None:
-    assert error({"step": 5}) == "unknown setting model.step: did you mean 'steps'? there is: inner, steps, widths"
+    assert (
+        error({"step": 5}) == "unknown setting model.step: did you mean 'steps'? there is: inner, mode, steps, widths"
+    )
 
 
 def test_unknown_key_that_is_near_nothing_lists_all() -> None:
-    assert error({"zzz": 5}) == "unknown setting model.zzz: there is: inner, steps, widths"
+    assert error({"zzz": 5}) == "unknown setting model.zzz: there is: inner, mode, steps, widths"
 
 
 def test_unknown_nested_key_has_its_dotted_path_and_its_own_neighbours() -> None:
@@ -60,14 +63,16 @@ def test_without_a_place_the_path_has_no_leading_dot() -> None:
         ({"steps": 1.5}, ["model.steps = 1.5", "valid integer"]),
         ({"inner": {"rate": -1.0}}, ["model.inner.rate = -1.0", "greater than 0"]),
         ({"inner": {"rate": math.nan}}, ["model.inner.rate = nan"]),
-        ({"inner": {"kind": "quick"}}, ["model.inner.kind = 'quick'", "'slow' or 'fast'"]),
-        ({"inner": 3}, ["model.inner = 3"]),
+        ({"inner": {"kind": "quick"}}, ["model.inner.kind = 'quick'", "there is: fast, slow"]),
+        ({"inner": 3}, ["model.inner = 3", "a table of settings"]),
+        ({"mode": "hihg"}, ["model.mode = 'hihg': did you mean 'high'? there is: auto, high, low"]),
         ({"widths": [1, "x"]}, ["model.widths.1 = 'x'", "valid integer"]),
     ],
 )
 def test_value_that_does_not_fit_is_named_with_its_bounds(values: dict[str, object], parts: list[str]) -> None:
     found = error(values)
     assert all(part in found for part in parts), found
+    assert found.count("setting ") == 1
     assert "\n" not in found
 
 

@@ -140,8 +140,33 @@ def test_samples_as_an_array(small_runs: Callable[[str], Path], tmp_path: Path, 
     with np.load(place, allow_pickle=False) as packed:
         assert packed.files == ["samples"]
         assert np.array_equal(packed["samples"], api.open_run(run).sample(300, "7", temperature=0.5))
-    assert files(tmp_path) == {"new/made.npz", "new/made.csv", "look.png"}
+    assert files(tmp_path) == {"new/made.npz", "new/made.csv", "new/made.png", "look.png"}
+    assert ficta("sample", run, *options, "--out", place).code == 0  # the same again
     assert (tmp_path / "new" / "made.csv").read_text().splitlines()[:2] == ["file,label", "0,7"]
+
+
+def test_files_of_others_are_not_replaced(
+    small_runs: Callable[[str], Path], tmp_path: Path, ficta: Callable[..., Ficta]
+) -> None:
+    run = small_runs("gan-conditional")
+    for name in ("made.csv", "made.png"):
+        (tmp_path / name).write_text("precious")
+        done = ficta("sample", run, "-n", "3", "--out", tmp_path / "made.npz")
+        assert (done.code, files(tmp_path)) == (2, {name})
+        assert f"{name} is there already and would be lost" in done.err
+        (tmp_path / name).unlink()
+    for wrong in (["--out", tmp_path / "made.npy"], ["--sheet", tmp_path / "look.xyz"]):
+        assert ficta("sample", run, "-n", "3", *wrong).code == 2
+        assert files(tmp_path) == set()
+
+
+def test_a_sheet_elsewhere(small_runs: Callable[[str], Path], tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
+    place, sheet = tmp_path / "made", tmp_path / "look.jpg"
+    for _ in range(2):
+        assert ficta("sample", small_runs("vae"), "-n", "2", "--out", place, "--sheet", sheet).code == 0
+    assert files(tmp_path) == {"look.jpg", "made/sheet.png", "made/000000.png", "made/000001.png"}
+    with Image.open(sheet) as picture:
+        assert picture.format == "JPEG"
 
 
 def test_fewer_samples_than_last_time_leave_none_of_those(
@@ -248,11 +273,20 @@ def test_models(ficta: Callable[..., Ficta]) -> None:
     )
 
 
+def test_models_name_the_choices_of_each_setting(ficta: Callable[..., Ficta]) -> None:
+    assert (
+        "model.head = 'auto' (bernoulli | grey-bce | gaussian | discretised-logistic | auto): " in ficta("models").out
+    )
+
+
 def test_presets(ficta: Callable[..., Ficta]) -> None:
     content = one_object(ficta("presets", "--json"))["presets"]
     assert list(content) == presets.names()
     text = ficta("presets").out
-    assert [line.split(":")[0] for line in text.splitlines()] == presets.names()
+    assert [line.split(":")[0] for line in text.splitlines() if line[0] != " "] == presets.names()
+    assert "gan: Generative Adversarial Nets (Goodfellow et al.), 2014, arXiv:1406.2661" in text
+    assert "model.latent_dim = 100" in text
+    assert (content["article-vae"]["year"], content["article-vae"]["paper"]) == (2014, "arXiv:1312.6114")
     assert ficta("presets", "article-vae").out == presets.text("article-vae")
     assert list(one_object(ficta("presets", "article-gan", "--json"))["presets"]) == ["article-gan"]
 

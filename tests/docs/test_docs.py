@@ -37,6 +37,7 @@ MODULES = [  # whose constants the pages quote as `NAME` = value
     "ficta.data.report",
     "ficta.data.scan",
     "ficta.data.splits",
+    "ficta.explore.pictures",
     "ficta.runs.folder",
     "ficta.train.loop",
     "ficta.train.probe",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from PIL import Image
 from ficta.api import recipe_for
 from ficta.base.errors import UsageError
 from ficta.data.dataset import Dataset, Split
+from ficta.data.images import ImageCodec
 from ficta.data.ingest import ingest
 from ficta.explore import explore as everything
 from ficta.explore import pictures
 from ficta.runs.run import Run
+from ficta.runs.sampling import sample
 
 WITH_LATENTS = ["sheet", "reconstructions", "interpolations", "latent"]
 CELL = 8  # side of a digit
@@ -74,10 +77,24 @@ def cells(picture: Image.Image, columns: int) -> int:
     return picture.width // columns
 
 
-@pytest.mark.parametrize("name", ["vae", "gan-conditional"])
-def test_the_sheet_is_ten_by_ten(name: str, small_runs: Callable[[str], Path]) -> None:
-    picture = pictures.sheet(Run(small_runs(name)), 0)
+def test_the_sheet_is_ten_by_ten(small_runs: Callable[[str], Path]) -> None:
+    picture = pictures.sheet(Run(small_runs("vae")), 0)
     assert picture.width == picture.height >= 10 * CELL
+
+
+@pytest.mark.parametrize(("most", "columns"), [(20, 10), (3, 3)])
+def test_the_sheet_of_a_conditional_run_has_a_column_for_each_label(
+    small_runs: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, most: int, columns: int
+) -> None:
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(pictures, "MOST_LABELS", most)
+    monkeypatch.setattr(ImageCodec, "preview", lambda self, stored, **named: shown.update(stored=stored, **named))
+    run = Run(small_runs("gan-conditional"))
+    pictures.sheet(run, 0)
+    assert shown["columns"] == columns
+    assert shown["captions"] == 10 * [str(label) for label in range(columns)]
+    sevens = np.concatenate(list(sample(run, 100, seed=0)))[2::10]
+    assert np.array_equal(shown["stored"][2::columns], sevens)
 
 
 def test_the_manifold_covers_the_prior(small_runs: Callable[[str], Path]) -> None:

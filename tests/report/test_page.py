@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from ficta.report import write_report
+from ficta.report import story, write_report
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -212,3 +212,12 @@ def test_more_than_is_shown_is_counted(run: Any) -> None:
 
 def test_writing_twice_gives_the_same_bytes(run: Any) -> None:
     assert page_of(run) == page_of(run)
+
+
+def test_logits_have_a_chart_of_their_own(run: Any) -> None:
+    for entry in run.history:
+        entry["losses"] = {"discriminator": 1.0, "generator": 0.7, "real_logit": 2.0, "fake_logit": -2.0}
+    groups = story.curve_groups(run)
+    assert list(groups["loss\0"]) == ["discriminator", "generator"]
+    assert list(groups["logits\0"]) == ["real", "fake"]
+    assert "Logits" in text_of(page_of(run))

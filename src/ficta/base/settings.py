@@ -1,6 +1,7 @@
 """Settings: frozen, typed, every field described; a wrong one is an error that names it."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import pydantic
@@ -45,7 +46,7 @@ class Settings(pydantic.BaseModel):
         try:
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
-            raise UsageError("; ".join(_explain(cls, item, where) for item in error.errors())) from None
+            raise UsageError("; ".join(_explained(cls, error.errors(), where))) from None
 
 
 def open_fields(settings: type[Settings], path: str = "") -> Iterator[str]:
@@ -66,20 +67,47 @@ def _laid_over(default: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(settings: type[pydantic.BaseModel], item: Any, where: str) -> str:
-    path = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
-    if item["type"] != "extra_forbidden":
-        return f"setting {path} = {item['input']!r}: {item['msg'].lower()}"
-    names = _names(settings, item["loc"][:-1])
-    return f"unknown setting {path}: {nearest(str(item['loc'][-1]), names)}"
+def _explained(settings: type[pydantic.BaseModel], items: Iterable[Any], where: str) -> Iterator[str]:
+    """One line a wrong setting, whatever number of ways there were to get it right."""
+    mistakes: dict[str, list[Any]] = {}
+    for item in items:
+        known, below = _walk(settings, item["loc"])
+        mistakes.setdefault(".".join([where, *below]).strip("."), []).append((known, item))
+    for path, found in mistakes.items():
+        known, first = found[0]
+        if first["type"] == "extra_forbidden":
+            yield f"unknown setting {path}: {nearest(str(first['loc'][-1]), known.model_fields)}"
+        else:
+            yield f"setting {path} = {first['input']!r}: {_advice([item for _, item in found])}"
 
 
-def _names(settings: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Field names of the settings found by walking ``path``."""
-    for part in path:
+def _walk(settings: type[pydantic.BaseModel], loc: Iterable[int | str]) -> tuple[type[pydantic.BaseModel], list[str]]:
+    """Follow a place in an error: the innermost settings, and the path without the names of alternatives of a union."""
+    path: list[str] = []
+    *above, last = loc or ("",)
+    for part in above:
         field = settings.model_fields.get(str(part))
+        if field or isinstance(part, int):
+            path.append(str(part))
         inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
-            return []
-        settings = inner
-    return list(settings.model_fields)
+        if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
+            settings = inner
+    alternative = path and not isinstance(last, int) and path[-1] in settings.model_fields
+    return settings, path if alternative else [*path, str(last)]
+
+
+def _advice(items: list[Any]) -> str:
+    """What the value may be: the choices there are, with the nearest, or the reasons why each form of it is wrong."""
+    choices = [choice for item in items for choice in re.findall(r"'([^']*)'", item.get("ctx", {}).get("expected", ""))]
+    reasons = dict.fromkeys(_reason(item) for item in items if item["type"] != "literal_error")
+    if choices:
+        reasons = {nearest(str(items[0]["input"]), choices): None, **reasons}
+    return "; or ".join(reasons)
+
+
+def _reason(item: Any) -> str:
+    if item["type"] == "model_type":
+        return "this is a table of settings, of which each is given by itself"
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    return str(item["msg"]).lower()

@@ -291,18 +291,30 @@ def presets(
     """List presets: named settings, each line with its reason."""
     from ficta import presets as store
     from ficta.base.words import nearest
+    from ficta.train.recipe import flatten
 
     known = store.names()
     if name is not None and name not in known:
         raise UsageError(f"no preset {name!r}: {nearest(name, known)}")
     chosen = known if name is None else [name]
     if as_json:
-        _out({"presets": {each: store.load(each) for each in chosen}})
+        _out({"presets": {each: store.load(each) | _origin(store.load(each)["family"]) for each in chosen}})
     elif name:
         typer.echo(store.text(name), nl=False)
     else:
         for each in chosen:
-            typer.echo(f"{each}: {store.load(each)['about']}")
+            content = store.load(each)
+            origin = _origin(content["family"])
+            typer.echo(f"{each}: {content.pop('about')}")
+            typer.echo(f"  {content.pop('family')}: {origin['title']}, {origin['year']}, {origin['paper']}")
+            for path, value in flatten(content).items():
+                typer.echo(f"  {path} = {value}")
+
+
+def _origin(family: str) -> dict[str, Any]:
+    from ficta.models.registry import FAMILIES
+
+    return {name: getattr(FAMILIES[family], name) for name in ("title", "year", "paper")}
 
 
 @app.command()

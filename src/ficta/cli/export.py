@@ -6,18 +6,22 @@ import codecs
 import csv
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ficta.api import Run
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.files import replacing
 from ficta.base.progress import Progress
+from ficta.runs.sampling import labels_of
 
 SHEET_ITEMS = 100
+BESIDE = ((".png", "sheet.png"), (".csv", "labels.csv"))  # of an .npz, and in a folder
+FILES = (".npy", ".zip", ".png", ".jpg", ".jpeg", ".csv")  # endings that nobody gives a folder
 OURS = re.compile(r"\d{6,}\.png|sheet\.png|labels\.csv")
 
 
@@ -47,18 +51,22 @@ def write_samples(
         seed: of the latents.
         temperature: spread of the latents.
         place: a folder (one file a sample) or a path ending in ``.npz`` (one array named ``samples``).
-        sheet: where the sheet goes; without, beside the samples.
+        sheet: where the sheet goes as well as beside the samples; by its ending a PNG, a JPEG …
         progress: who is told.
 
     Raises:
-        UsageError: the folder holds files that are no samples.
+        UsageError: the folder holds files that are no samples, files beside an ``.npz`` would be lost, or the ending
+            is of no kind that is written.
         FictaError: it cannot be written.
     """
     packed = place.suffix == ".npz"
-    if not packed and place.exists() and not place.is_dir():
-        raise UsageError(f"{place} is a file; give a folder, or a path ending in .npz")
+    if not packed and ((place.exists() and not place.is_dir()) or place.suffix.lower() in FILES):
+        raise UsageError(f"--out {place} is a file; give a folder, or a path ending in .npz")
+    if sheet is not None and sheet.suffix.lower() not in Image.registered_extensions():
+        raise UsageError(f"--sheet {sheet}: give a path ending in .png, .jpg or another kind of picture")
     stale = [] if packed else _earlier_samples(place)
-    target = sheet or (place.with_suffix(".png") if packed else place / "sheet.png")
+    beside, table = (place.with_suffix(kind) if packed else place / name for kind, name in BESIDE)
+    _check_neighbours(place, [beside, table] if run.stored.codec.spec.condition else [beside])
 
     def made(count: int) -> Iterator[tuple[int, np.ndarray]]:
         done = 0
@@ -69,14 +77,19 @@ def write_samples(
 
     shown = np.concatenate([chunk for _, chunk in made(min(n, SHEET_ITEMS))])  # a wrong call shows before any folder
     try:
-        for folder in (place.parent if packed else place, target.parent):
+        for folder in (place.parent if packed else place, (sheet or beside).parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in stale:
             path.unlink()
-        with replacing(target) as file:  # first of all: a numbered file beside it is known to be ours
-            run.stored.codec.preview(shown).save(file, format="PNG")
+        picture = run.stored.codec.preview(shown, captions=labels_of(run.stored, len(shown), label))
+        for path in (
+            beside,
+            *([sheet] if sheet else []),
+        ):  # first of all: a numbered file beside it is known to be ours
+            with replacing(path) as file:
+                picture.save(file, format=Image.registered_extensions()[path.suffix.lower()])
         if run.stored.codec.spec.condition is not None:
-            _write_labels(place.with_suffix(".csv") if packed else place / "labels.csv", run, n, label)
+            _write_labels(table, run, n, label)
         if packed:
             _write_npz(place, n, made(n))
         else:
@@ -84,7 +97,14 @@ def write_samples(
                 run.stored.codec.write(chunk, place, done)
     except OSError as error:
         raise FictaError(f"cannot write {error.filename or place}: {error.strerror}; choose another --out") from None
-    return Written(target, 1 if packed else n)
+    return Written(sheet or beside, 1 if packed else n)
+
+
+def _check_neighbours(place: Path, neighbours: Sequence[Path]) -> None:
+    """Refuse to replace what stands beside an ``.npz`` that is not there yet: an earlier call has not made it."""
+    taken = [path for path in neighbours if path.exists()] if place.suffix == ".npz" and not place.exists() else []
+    if taken:
+        raise UsageError(f"{taken[0]} is there already and would be lost; move it, or choose another --out")
 
 
 def _earlier_samples(folder: Path) -> list[Path]:
@@ -99,13 +119,10 @@ def _earlier_samples(folder: Path) -> list[Path]:
 
 def _write_labels(path: Path, run: Run, n: int, label: str | None) -> None:
     """Write which label each sample was asked for: columns ``file`` (its index in a .npz) and ``label``."""
-    condition = run.stored.codec.spec.condition
-    assert condition is not None
     with replacing(path) as file:
         rows = csv.writer(codecs.getwriter("utf-8")(file))
         rows.writerow(("file", "label"))
-        for index in range(n):
-            given = label if label is not None else condition.categories[index % len(condition.categories)]
+        for index, given in enumerate(labels_of(run.stored, n, label) or ()):
             rows.writerow((f"{index:06d}.png" if path.name == "labels.csv" else index, given))
 
 

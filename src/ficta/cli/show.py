@@ -69,7 +69,8 @@ def losses_text(line: Mapping[str, Any]) -> str:
 
 def report_text(line: Mapping[str, Any], target: int) -> str:
     """One report as a line, with the advice below it if something is wrong."""
-    head = f"{line['seen'] / target:4.0%} {count(line['seen']):>11} samples  {count(line['samples_per_second'])}/s"
+    share = min(1.0, line["seen"] / target)  # the last batch may reach beyond the target
+    head = f"{share:4.0%} {count(line['seen']):>11} samples  {count(line['samples_per_second'])}/s"
     text = f"{head}  {losses_text(line)}"
     return text if line["verdict"] == "healthy" else f"{text}\n     {line['verdict']}: {line['advice']}"
 
@@ -118,7 +119,8 @@ class LiveWatcher:
 
     def tick(self, seen: int, target: int, seconds_left: float) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=seen, total=target, left=f"{duration(seconds_left)} left")
+        rate = f"{count((target - seen) / seconds_left)} samples/s, " if seconds_left > 0 else ""
+        self._bar.update(self._task, completed=seen, total=target, left=f"{rate}{duration(seconds_left)} left")
 
     def reported(self, line: Mapping[str, Any], target: int) -> None:
         """One line a report."""
@@ -145,11 +147,17 @@ class ProgressShower:
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
         self._shown: dict[str, float] = {}
+        self._done: dict[str, int] = {}
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Say so, unless it was said a moment ago."""
         now = time.monotonic()
+        if done < self._done.get(what, 0) or done == 0:  # another piece of the same kind of work
+            self._started.pop(what, None)
+        self._done[what] = 0 if done == total else done
         begun = self._started.setdefault(what, now)
+        if done == total:
+            del self._started[what]
         live = sys.stderr.isatty()
         if now - begun < SHOW_AFTER_SECONDS or now - self._shown.get(what, 0) < (0.2 if live else PLAIN_EVERY_SECONDS):
             return
@@ -194,9 +202,15 @@ def settings_lines(settings: pydantic.BaseModel, path: str) -> Iterator[str]:
         if isinstance(value, pydantic.BaseModel):
             yield from settings_lines(value, f"{path}.{name}")
         else:
-            choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+            choices = list(_choices(field.annotation))
             among = f" ({' | '.join(choices)})" if choices else ""
             yield f"{path}.{name} = {value!r}{among}: {field.description}"
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    """The words that a setting may be, in whatever union they stand."""
+    for part in get_args(annotation):
+        yield from [part] if isinstance(part, str) else _choices(part)
 
 
 def _cell(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import os
 import signal
 import socket
@@ -120,6 +121,7 @@ def launch(work: Callable[..., None], devices: int, device: str, *arguments: Any
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # that it ends processes is no news
     spawned = spawn(_enter, (devices, port, work, arguments), nprocs=devices, join=False)  # type: ignore[no-untyped-call]
 
     def pass_on(number: int, _frame: object) -> None:
@@ -133,7 +135,7 @@ def launch(work: Callable[..., None], devices: int, device: str, *arguments: Any
             pass
     except ProcessExitedException as error:
         kind = VerdictError if error.exit_code == VerdictError.exit_code else FictaError
-        failure = kind(f"process {error.error_index} of {devices} ended the run; its reason stands above")
+        failure = kind("" if error.exit_code > 0 else f"process {error.error_index} of {devices} was killed")
         failure.exit_code = error.exit_code if error.exit_code > 0 else 128 - error.exit_code
         raise failure from None
     except ProcessRaisedException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,13 @@ class Codec(abc.ABC):
         """Write one file an item, named by its index from ``first`` on."""
 
     @abc.abstractmethod
-    def preview(self, stored: np.ndarray, columns: int | None = None) -> Image.Image:
-        """The sheet that a person looks at: items side by side, enlarged so that small ones can be seen."""
+    def preview(
+        self, stored: np.ndarray, columns: int | None = None, captions: Sequence[str] | None = None
+    ) -> Image.Image:
+        """The sheet that a person looks at: items side by side, enlarged so that small ones can be seen.
+
+        ``captions``: a line under each, such as the label that it was asked for.
+        """
 
     @abc.abstractmethod
     def facts(self) -> dict[str, Any]:

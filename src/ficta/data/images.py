@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -145,9 +145,11 @@ class ImageCodec(Codec):
             Image.fromarray(np.ascontiguousarray(flat)).save(path)
         return paths
 
-    def preview(self, stored: np.ndarray, columns: int | None = None) -> Image.Image:
+    def preview(
+        self, stored: np.ndarray, columns: int | None = None, captions: Sequence[str] | None = None
+    ) -> Image.Image:
         """The pictures side by side, enlarged."""
-        return sheet(stored, columns)
+        return sheet(stored, columns, captions=captions)
 
     def facts(self) -> dict[str, Any]:
         """Settings, shape and condition."""

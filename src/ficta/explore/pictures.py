@@ -20,13 +20,21 @@ from ficta.runs.sampling import sample
 
 MAP_ITEMS = 3000
 MAP_SAMPLES = 300
+MOST_LABELS = 20  # columns of the sheet of a conditional run
 COLLINEAR = 0.9995
 Projection = Literal["pca", "tsne"]
 
 
 def sheet(run: Run, seed: int) -> Image.Image:
-    """Ten by ten samples; a conditional run takes its labels in turn."""
-    return run.codec.preview(np.concatenate(list(sample(run, 100, seed=seed))), columns=10)
+    """Ten rows of samples, ten in each; of a conditional run a column for each label, up to twenty of them."""
+    condition = run.codec.spec.condition
+    if condition is None:
+        return run.codec.preview(np.concatenate(list(sample(run, 100, seed=seed))), columns=10)
+    labels, shown = len(condition.categories), min(len(condition.categories), MOST_LABELS)
+    made = np.concatenate(list(sample(run, 10 * labels, seed=seed)))  # labels in turn
+    kept = [row * labels + column for row in range(10) for column in range(shown)]
+    names = [condition.categories[index % labels] for index in kept]
+    return run.codec.preview(made[kept], columns=shown, captions=names)
 
 
 @torch.no_grad()
@@ -38,7 +46,8 @@ def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image
     ends = latents(mix(seed, "walks"), 0, 2 * rows, family.latent_dim)
     walks = torch.cat([slerp(ends[2 * row], ends[2 * row + 1], steps) for row in range(rows)])
     condition = _one_label_a_row(family, rows, steps)
-    return run.codec.preview(run.codec.decode(family.decode(walks.to(device_of(family)), condition)), columns=steps)
+    made = run.codec.decode(family.decode(walks.to(device_of(family)), condition))
+    return run.codec.preview(made, columns=steps, captions=_names(run, condition))
 
 
 @torch.no_grad()
@@ -117,6 +126,12 @@ def _encoded(run: Run, items: np.ndarray) -> Tensor:
 def _labels(run: Run, split: Split, start: int, stop: int) -> Tensor | None:
     labels = split.read_labels(start, stop)
     return torch.from_numpy(labels) if run.codec.spec.condition is not None and labels is not None else None
+
+
+def _names(run: Run, condition: Tensor | None) -> list[str] | None:
+    """The name of each label, for captions."""
+    given = run.codec.spec.condition
+    return [given.categories[index] for index in condition.tolist()] if given and condition is not None else None
 
 
 def _one_label_a_row(family: Family, rows: int, steps: int) -> Tensor | None:

@@ -56,9 +56,17 @@ def plain(text: str) -> str:
 
 def _quality(run: Facts) -> str:
     rows = story.result_rows(run)
-    if not rows:
+    if rows:
+        return _table(("measure", "value", "interval", "n", "protocol"), rows)
+    lately = story.measured_lately(run)
+    if not lately:
         return "Not measured."
-    return _table(("measure", "value", "interval", "n", "protocol"), rows)
+    return "\n\n".join(
+        [
+            "Not evaluated. The last report of the training itself, by the averaged weights, on validation samples:",
+            _table(("measure", "value"), lately),
+        ]
+    )
 
 
 def _warnings(run: Facts) -> list[str]:

@@ -58,7 +58,8 @@ KNOWN = {
     ),
     "manifold": (
         "Manifold",
-        "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly.",
+        "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly. Of a "
+        "conditional run the first label alone.",
     ),
     "reconstructions": (
         "Reconstructions",
@@ -113,6 +114,7 @@ def curves(run: Facts) -> list[Picture]:
     """Losses, held-out cost and variety over samples seen."""
     headings = {
         "loss": ("Losses", "What training minimises, averaged since the report before."),
+        "logits": ("Logits", "How real the discriminator finds real and generated samples: above 0 is rather real."),
         "held-out": ("On held-out data", "The same cost on validation samples, which the model never learns from."),
         "variety": (
             "Variety",

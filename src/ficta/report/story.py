@@ -11,7 +11,7 @@ from typing import Any
 from ficta.base.words import count, duration, plural, size
 from ficta.report.facts import Facts
 from ficta.report.ingested import source
-from ficta.report.words import NOT_RECORDED, name_and_unit, number, quantity, rate
+from ficta.report.words import LOGIT, NOT_RECORDED, name_and_unit, number, quantity, rate
 
 NOT_YET = "not yet"
 
@@ -133,6 +133,16 @@ def figures(run: Facts) -> list[tuple[str, str, str]]:
     if "spread_ratio" in last:
         shown.append(("variety of samples", f"{last['spread_ratio']:.0%}", "of that of the data"))
     return shown
+
+
+def measured_lately(run: Facts) -> list[tuple[str, str]]:
+    """Name and value of what the last report measured: held-out cost and variety."""
+    last = run.history[-1] if run.history else {}
+    names = [name for name in last if name.startswith("heldout_")]
+    rows = [(name_and_unit(name)[0], quantity(name, last[name])) for name in names]
+    if "spread_ratio" in last:
+        rows.append(("variety of samples", f"{last['spread_ratio']:.0%} of that of the data"))
+    return rows
 
 
 def happened(run: Facts) -> str:
@@ -262,7 +272,7 @@ def going_on(run: Facts) -> str:
 
 
 def curve_groups(run: Facts) -> dict[str, dict[str, tuple[list[float], list[float | None]]]]:
-    """Series to draw: ``loss``, ``held-out`` and ``variety``, split by unit, each name to (seen, values)."""
+    """Series to draw: ``loss``, ``logits``, ``held-out``, ``variety``, split by unit, each name to (seen, values)."""
     groups: dict[str, dict[str, tuple[list[float], list[float | None]]]] = {}
     for line in run.history:
         losses = {f"loss\0{name}": value for name, value in line.get("losses", {}).items()}
@@ -271,6 +281,8 @@ def curve_groups(run: Facts) -> dict[str, dict[str, tuple[list[float], list[floa
         for key, value in {**losses, **heldout, **variety}.items():
             kind, name = key.split("\0")
             readable, unit = name_and_unit(name.removeprefix("heldout_"))
+            if unit == LOGIT:
+                kind, unit = "logits", ""
             xs, ys = groups.setdefault(f"{kind}\0{unit}", {}).setdefault(readable, ([], []))
             xs.append(line["seen"])
             ys.append(_drawable(value, 100 if unit == "%" else 1))

@@ -9,7 +9,8 @@ from typing import Any
 from ficta.base import words
 
 NOT_RECORDED = "not recorded"
-_UNITS = {"nats": "nats", "bits": "bits", "ratio": "%", "bytes": "bytes", "seconds": "s", "hz": "Hz"}
+LOGIT = "logit"
+_UNITS = {LOGIT: LOGIT, "nats": "nats", "bits": "bits", "ratio": "%", "bytes": "bytes", "seconds": "s", "hz": "Hz"}
 _ABBREVIATIONS = {
     "elbo": "ELBO",
     "kl": "KL",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,14 @@ def label_index(run: Run, label: str | None) -> int | None:
     if label not in condition.categories:
         raise UsageError(f"no label {label!r}: {nearest(label, condition.categories)}")
     return condition.categories.index(label)
+
+
+def labels_of(run: Run, n: int, label: str | None = None) -> Sequence[str] | None:
+    """The label that each of ``n`` samples is asked for: ``label``, or all in turn; None for an unconditional run."""
+    condition = run.codec.spec.condition
+    if condition is None:
+        return None
+    return [label or condition.categories[index % len(condition.categories)] for index in range(n)]
 
 
 @torch.no_grad()

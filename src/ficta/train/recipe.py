@@ -114,6 +114,8 @@ class Recipe(Settings):
         Raises:
             UsageError: an unknown family or setting, or a value out of range; names it and the nearest.
         """
+        for name in values.keys() - cls.model_fields.keys():
+            _check_place(name, values.get("family", ""))
         recipe = cls.read(values, "")
         model = find(recipe.family).settings_type.read(recipe.model, "model")
         return recipe.model_copy(update={"model": model.model_dump(mode="json")})
@@ -135,6 +137,18 @@ class Recipe(Settings):
             for key, value in asked.items()
             if key not in FREE | left_open and there.get(key) != value
         ]
+
+
+def _check_place(name: str, family: str) -> None:
+    """Refuse a setting that was given without its table, naming the table that has it."""
+    tables: dict[str, type[Settings]] = {
+        "model": find(family).settings_type,
+        "train": TrainSettings,
+        "data": DataSettings,
+    }
+    for table, settings in tables.items():
+        if name in settings.model_fields:
+            raise UsageError(f"unknown setting {name}: did you mean '{table}.{name}'?")
 
 
 def flatten(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
