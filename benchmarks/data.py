@@ -239,6 +239,7 @@ def draw(found: Mapping[str, Any]) -> None:
             figure.axes.plot(found["samples"], values, marker="o", markersize=5, color=colour, label=name)
         figure.axes.set(xscale="log", yscale="log")
         figure.axes.set_xticks(found["samples"], [compact(size) for size in found["samples"]])
+        figure.axes.yaxis.set_major_formatter("{x:g}")
         figure.axes.minorticks_off()
         figure.label("", "samples in the source", "microseconds a sample")
         legend_above(figure.axes)
