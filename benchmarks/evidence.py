@@ -78,9 +78,9 @@ def article_vae(options: Sequence[str]) -> None:
         run = train("article-vae", DATA / "mnist", name, "--epochs", str(epochs), *extra, *options)
         rows.append({"epochs": epochs, "change": " ".join(extra), **run.heldout("test"), **training_facts(run)})
         keep("article-vae", {"rows": rows})
-        picture(run, f"{name}-sheet")
-        picture(run, f"{name}-latent", "explore/latent.png")
-        picture(run, f"{name}-manifold", "explore/manifold.png")
+        if not extra:
+            picture(run, f"{name}-latent", "explore/latent.png")
+            picture(run, f"{name}-manifold", "explore/manifold.png")
 
 
 def mnist_gans(options: Sequence[str]) -> None:
