@@ -80,6 +80,9 @@ def test_two_processes_go_on_where_they_stopped(tmp_path: Path, in_processes: Ca
     assert alone["codes"] == [1]
     assert "trained by 2 processes; go on with as many" in alone["text"]
     assert dead["codes"] == [143], dead["text"]
+    assert dead["text"].splitlines()[-1].startswith("ficta: stopped by SIGTERM and saved at")
+    assert "Terminating process" not in dead["text"]
+    assert dead["text"].count("ficta: ") == 1
     assert last["codes"] == [0], last["text"]
     assert "going on from" in last["text"]
     assert all(torch.equal(value, weights(whole)[key]) for key, value in weights(killed).items())
@@ -101,6 +104,8 @@ def test_exit_codes_come_through(tmp_path: Path, in_processes: Callable[..., Any
         assert outcome["codes"] == [code], outcome["text"]
         assert said in outcome["text"]
         assert "Traceback" not in outcome["text"]
+        assert outcome["text"].count("ficta: ") == 1
+        assert outcome["text"].splitlines()[-1].startswith("ficta: ")
     assert stopped["codes"] == [3], stopped["text"]
     assert stopped["text"].count("ficta: plateau at") == 1
     assert 0 < RunFolder(tmp_path / "standing").latest_seen() < 512

@@ -23,8 +23,7 @@ def main() -> None:
     except FictaError as error:
         if "--debug" in sys.argv:
             raise
-        if str(error):  # else a process of the run has said it
-            print(f"ficta: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ficta: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)

@@ -9,8 +9,10 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,8 +123,14 @@ def launch(work: Callable[..., None], devices: int, device: str, *arguments: Any
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # that it ends processes is no news
-    spawned = spawn(_enter, (devices, port, work, arguments), nprocs=devices, join=False)  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory() as reasons, _quiet_about_ends():
+        given = (devices, port, reasons, work, arguments)
+        spawned = spawn(_enter, given, nprocs=devices, join=False)  # type: ignore[no-untyped-call]
+        _wait(spawned, devices, Path(reasons))
+
+
+def _wait(spawned: Any, devices: int, reasons: Path) -> None:
+    """Wait for all processes, pass signals on to them, and raise what ended the first of them."""
 
     def pass_on(number: int, _frame: object) -> None:
         for process in spawned.processes:
@@ -135,7 +143,7 @@ def launch(work: Callable[..., None], devices: int, device: str, *arguments: Any
             pass
     except ProcessExitedException as error:
         kind = VerdictError if error.exit_code == VerdictError.exit_code else FictaError
-        failure = kind("" if error.exit_code > 0 else f"process {error.error_index} of {devices} was killed")
+        failure = kind(_reason(reasons, error.error_index, devices))
         failure.exit_code = error.exit_code if error.exit_code > 0 else 128 - error.exit_code
         raise failure from None
     except ProcessRaisedException as error:
@@ -146,7 +154,29 @@ def launch(work: Callable[..., None], devices: int, device: str, *arguments: Any
             signal.signal(number, handler)
 
 
-def _enter(rank: int, ranks: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _reason(reasons: Path, first: int, devices: int) -> str:
+    """What the process that ended first left behind, or another, where all end for the same reason and one says it."""
+    for path in (reasons / str(first), *sorted(reasons.iterdir())):
+        if path.exists():
+            return path.read_text()
+    return f"process {first} of {devices} was ended from outside; the same command goes on from the last saved state"
+
+
+@contextlib.contextmanager
+def _quiet_about_ends() -> Iterator[None]:
+    """Keep torch from telling that it ends the other processes; what ended the first one is told by us."""
+    logger = logging.getLogger("torch.multiprocessing.spawn")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _enter(
+    rank: int, ranks: int, port: int, reasons: str, work: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
     os.environ.update(
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
@@ -159,7 +189,7 @@ def _enter(rank: int, ranks: int, port: int, work: Callable[..., None], argument
         work(*arguments)
     except FictaError as error:
         if rank == 0 or not isinstance(error, InterruptedRun | VerdictError):  # which all of them raise
-            print(f"ficta: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the parent only learns the exit code
+            (Path(reasons) / str(rank)).write_text(str(error))  # of an exit the parent only learns the code
         sys.exit(error.exit_code)
     except Exception:
         time.sleep(PEER_SECONDS)  # if this is for want of a process that has just ended, that one's reason counts
