@@ -200,7 +200,7 @@ def recipe_for(name: str, data: str, settings: Mapping[str, Any], assignments: S
     values.pop("about", None)
     path = Path(data).expanduser()
     named = data == DIGITS or data in NAMED  # a name goes before a folder of that name; ./digits is the folder
-    values.setdefault("data", {})["path"] = str(path.resolve()) if path.exists() and not named else data
+    values.setdefault("data", {})["path"] = data if named else _writable(str(path.resolve()))
     table = settings.get("data", {}).get("labels")
     if table not in (None, "auto"):
         settings = {**settings, "data": {**settings["data"], "labels": str(Path(table).expanduser().resolve())}}
@@ -261,7 +261,7 @@ def train(
             Run(folder, network).report()
         raise
     except FinishedRun:
-        if (folder / "report.html").exists():
+        if _is_reported(folder):
             raise  # else it was killed after its last step, and what follows is still to be drawn
     run = Run(folder, network)
     if leads:
@@ -341,6 +341,13 @@ def _asked(
     return recipe
 
 
+def _is_reported(folder: Path) -> bool:
+    """Whether the report was drawn after the last state was saved."""
+    states = [path.stat().st_mtime_ns for path in (folder / "state").glob("*.safetensors")]
+    report = folder / "report.html"
+    return report.exists() and report.stat().st_mtime_ns >= max(states, default=0)
+
+
 def _in_processes(recipe: Recipe, work: Callable[..., None], *arguments: Any) -> None:
     """Call ``work`` here, or in as many processes as the recipe asks for, unless this is one of them already."""
     if recipe.train.devices > 1 and "RANK" not in os.environ:
@@ -357,6 +364,15 @@ def _plan_process(content: Mapping[str, Any], path: str, arguments: Mapping[str,
     found = session.forecast(Recipe.of(content), **arguments)
     if leads_by_environment():
         write_json(Path(path), found)
+
+
+def _writable(path: str) -> str:
+    """The path, if a recipe can hold it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"data {path!a}: this name is not in UTF-8 and no recipe can hold it; rename it") from None
+    return path
 
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:

@@ -282,3 +282,18 @@ def test_data_that_change_meanwhile_cost_no_report(tmp_path: Path) -> None:
     run = api.train("vae", path, tmp_path / "run", assignments=TINY, watchers=[watcher])
     assert (run.path / "report.html").exists()
     assert "held-out data could not be drawn: the data at" in dict(watcher.told)["said"]
+
+
+def test_an_extended_run_gets_its_report_anew(copied: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = [f"model.{side}.conv.width=8" for side in ("encoder", "decoder")]
+    settings = [*TINY[:2], "train.reports=2", *narrow, "model.latent_dim=5"]
+    run = copied("vae")
+    api.train("vae", "digits", run, assignments=[*settings, "train.samples=256"])
+    with monkeypatch.context() as patch:
+        patch.setattr(api.Run, "report", lambda self: 1 / 0)  # killed while drawing
+        with pytest.raises(ZeroDivisionError):
+            api.train("vae", "digits", run, assignments=[*settings, "train.samples=512"])
+    api.train("vae", "digits", run, assignments=[*settings, "train.samples=512"])
+    assert "It saw 512 samples" in (run / "card.md").read_text()
+    with pytest.raises(UsageError, match="is finished"):
+        api.train("vae", "digits", run, assignments=[*settings, "train.samples=512"])

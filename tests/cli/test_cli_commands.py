@@ -155,6 +155,11 @@ def test_files_of_others_are_not_replaced(
         assert (done.code, files(tmp_path)) == (2, {name})
         assert f"{name} is there already and would be lost" in done.err
         (tmp_path / name).unlink()
+    np.savez(tmp_path / "made.npz", mine=np.zeros(3))
+    before = (tmp_path / "made.npz").read_bytes()
+    assert ficta("sample", run, "-n", "3", "--out", tmp_path / "made.npz").code == 2
+    assert (tmp_path / "made.npz").read_bytes() == before
+    (tmp_path / "made.npz").unlink()
     for wrong in (["--out", tmp_path / "made.npy"], ["--sheet", tmp_path / "look.xyz"]):
         assert ficta("sample", run, "-n", "3", *wrong).code == 2
         assert files(tmp_path) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import shutil
 import struct
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from data_making import everything, read
 
 from ficta.base.errors import DataError, UsageError
+from ficta.data import scan
+from ficta.data.formats import npy_file
+from ficta.data.pictures import Target
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (20, 6, 5), np.uint8)
 
@@ -272,3 +276,10 @@ def test_mnist_from_the_folder_of_test_data(shared, monkeypatch, tmp_path):
     monkeypatch.setenv("FICTA_DATA", str(tmp_path / "own"))
     with pytest.raises(DataError, match=r"lacks train-images-idx3-ubyte\.gz"):
         read("mnist")
+
+
+def test_enlarging_needs_no_more_memory_than_a_block(tmp_path):
+    path = saved(tmp_path / "d", x=np.zeros((20_000, 8, 8), np.uint8))
+    part = npy_file(path)[0]
+    chunks = scan._scan_part(part, Target(512, 512, 1, "crop"))
+    assert all(chunk.stored.nbytes <= scan.BLOCK_BYTES for chunk in itertools.islice(chunks, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 
@@ -231,3 +232,24 @@ def test_the_first_items_of_a_held_out_split_are_no_single_class(pictures):
     test = read(pictures("train/a", "test/a", "test/b", n=16)).splits["test"]
     assert set(test.read_labels(0, 8)) == {0, 1}
     assert len(np.unique(test.rows)) == len(test) == 32
+
+
+def test_a_run_among_the_pictures_is_left_out(pictures):
+    folder = pictures("a")
+    before = read(folder).report["content_hash"]
+    (folder / "runs" / "mine" / "samples").mkdir(parents=True)
+    (folder / "runs" / "mine" / "recipe.toml").write_text("")
+    picture(7).save(folder / "runs" / "mine" / "samples" / "1.png")
+    cache.clear()
+    report = read(folder).report
+    assert (report["read"], report["content_hash"]) == (4, before)
+    assert report["ignored"] == {"folders that hold a run": 1}
+
+
+def test_names_that_are_no_utf8(pictures):
+    folder = pictures("a")
+    (folder / "a").rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    (folder / os.fsdecode(b"\xff.png")).write_text("no picture")
+    report = read(folder, max_skipped=1).report
+    assert report["categories"] == ["caf\\udce9"]
+    assert report["skipped"][0]["name"] == os.fsdecode(b"\xff.png")

@@ -95,7 +95,7 @@ AMONG_GREY: list[tuple[Odd, tuple[int, ...]]] = [
     (see_through, COLOUR),
     (grey_see_through, GREY),
     (deep, GREY),
-    (cut_wide, (3, *OTHER)),
+    (cut_wide, GREY),
     (cut_alike, GREY),
     (text, GREY),
 ]

@@ -21,7 +21,8 @@ from ficta.base.errors import FictaError, UsageError
 from ficta.compute import tensors
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run, find_runs
-from ficta.train import loop
+from ficta.train import loop, session
+from ficta.train.recipe import Recipe
 
 
 class Ficta:
@@ -235,11 +236,11 @@ def test_a_history_cut_off_by_a_kill(copied: Callable[[str], Path]) -> None:
     assert [line["seen"] for line in Run(run).history] == [128, 256]
 
 
-@pytest.mark.parametrize("content", [b'{"seen": 1\n{"seen": 2}\n', b'\xff\xfe\n{"seen": 2}\n'])
+@pytest.mark.parametrize("content", [b'{"seen": 2}\n{"seen": 1\n', b'\xff\xfe\n{"seen": 2}\n', b"{}\n", b"3\n"])
 def test_a_damaged_history_is_one_line_of_error(content: bytes, copied: Callable[[str], Path]) -> None:
     run = copied("vae")
     (run / "history.jsonl").write_bytes(content)
-    with pytest.raises(FictaError, match=r"history.jsonl is damaged"):
+    with pytest.raises(FictaError, match=r"history.jsonl(, line [12])? is damaged"):
         _ = Run(run).history
 
 
@@ -318,7 +319,7 @@ def test_a_full_disk(
     with pytest.raises(FictaError) as full:
         train_small("vae", run, *settings, watchers=[filler])
     assert full.value.exit_code == 1
-    assert str(full.value).startswith(f"cannot write {run / 'state'}")
+    assert str(full.value).startswith(f"cannot write {run}")
     for said in ("No space left on device", "what was saved before is intact", "Make room", "the same command again"):
         assert said in str(full.value)
     assert RunFolder(run).latest_seen() == 128
@@ -386,3 +387,66 @@ def flip(path: Path, place: int, bits: int = 16) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= bits
     path.write_bytes(bytes(content))
+
+
+def test_reports_without_a_state_are_kept(copied: Callable[[str], Path], ficta: Callable[..., Ficta]) -> None:
+    run = copied("vae")
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    for state in (run / "state").iterdir():
+        state.unlink()
+    recipe = Run(run).recipe
+    with pytest.raises(UsageError, match=f"no state to go on from .*--from {run}"):
+        session.train(Recipe.of(recipe), run)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    assert ficta("runs", run.parent).code == 0
+
+
+def test_missing_weights_of_a_finished_run_are_written_anew(copied: Callable[[str], Path]) -> None:
+    run = copied("vae")
+    before = (run / "weights.safetensors").read_bytes()
+    (run / "weights.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"is finished .*weights were missing and have been written anew"):
+        session.train(Recipe.of(Run(run).recipe), run)
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["codec", "data"])
+def test_going_on_needs_what_the_run_knows(name: str, copied: Callable[[str], Path]) -> None:
+    run = copied("vae")
+    recipe = Recipe.of(Run(run).recipe | {"train": Run(run).recipe["train"] | {"samples": 512}})
+    for content in (None, "{"):
+        (run / f"{name}.json").unlink() if content is None else (run / f"{name}.json").write_text(content)
+        with pytest.raises(FictaError, match=rf"{name}.json is (missing|damaged)"):
+            session.train(recipe, run)
+
+
+def test_files_of_others_in_the_place_of_a_run(tmp_path: Path, train_small: Callable[..., Path]) -> None:
+    for number, names in enumerate((["data.json"], ["film.mkv.partial"], ["lock", "samples/1.png"])):
+        place = tmp_path / str(number)
+        for name in names:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("precious")
+        with pytest.raises(UsageError, match="holds something else than a run"):
+            train_small("vae", place)
+        assert all((place / name).read_text() == "precious" for name in names)
+
+
+def test_a_folder_that_the_user_made_stays(tmp_path: Path, train_small: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match="no such path"):
+        train_small("vae", tmp_path, data="nowhere")
+    assert tmp_path.is_dir()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stray_state_is_no_state(copied: Callable[[str], Path], ficta: Callable[..., Ficta]) -> None:
+    run = copied("vae")
+    (run / "state" / "mine.safetensors").write_text("")
+    assert RunFolder(run).latest_seen() == 256
+    assert ficta("runs", run.parent).code == 0
+
+
+def test_more_memory_than_there_is(tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
+    done = ficta("train", "vae", "--data", "digits", "--out", tmp_path, "--set", f"model.latent_dim={10**12}")
+    assert done.code == 1
+    assert "out of memory: lower train.batch" in done.err
+    assert len(done.err.splitlines()) == 1

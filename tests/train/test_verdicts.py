@@ -142,7 +142,7 @@ def test_nan_before_any_save_leaves_a_run_that_can_begin_again(
     settings = ["train.samples=480", "train.reports=6"]
     with monkeypatch.context() as patch:
         spoil(patch, 64)
-        with pytest.raises(VerdictError, match="no state had been saved yet"):
+        with pytest.raises(VerdictError, match="the state at 0 samples is kept"):
             train_small("vae", tmp_path / "run", *settings)
     run = train_small("vae", tmp_path / "run", *settings)
     assert [entry["seen"] for entry in RunFolder(run).lines("history")] == [80, 160, 240, 320, 400, 480]

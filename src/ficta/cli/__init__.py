@@ -1,5 +1,6 @@
 """Parse, call, print. Nobody imports it."""
 
+import io
 import sys
 from typing import Any
 
@@ -11,6 +12,9 @@ def main() -> None:
     from ficta.base.errors import FictaError
     from ficta.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     wrong_call: Any = BadParameter.__base__  # click's UsageError, which typer brings along under a name of its own
     try:
         sys.exit(app(prog_name="ficta", standalone_mode=False))
@@ -30,7 +34,8 @@ def main() -> None:
     except OSError as error:
         if "--debug" in sys.argv:
             raise
-        print(f"ficta: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        what = f"{error.filename or 'the system'}: {error.strerror or error}"
+        print(f"ficta: {what}; make room or mend the permissions, then give the same command again", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

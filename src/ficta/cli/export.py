@@ -20,6 +20,7 @@ from ficta.base.progress import Progress
 from ficta.runs.sampling import labels_of
 
 SHEET_ITEMS = 100
+ENTRY = "samples.npy"  # of an .npz
 BESIDE = ((".png", "sheet.png"), (".csv", "labels.csv"))  # of an .npz, and in a folder
 FILES = (".npy", ".zip", ".png", ".jpg", ".jpeg", ".csv")  # endings that nobody gives a folder
 OURS = re.compile(r"\d{6,}\.png|sheet\.png|labels\.csv")
@@ -101,10 +102,21 @@ def write_samples(
 
 
 def _check_neighbours(place: Path, neighbours: Sequence[Path]) -> None:
-    """Refuse to replace what stands beside an ``.npz`` that is not there yet: an earlier call has not made it."""
-    taken = [path for path in neighbours if path.exists()] if place.suffix == ".npz" and not place.exists() else []
+    """Refuse to replace an ``.npz`` and what stands beside it, unless an earlier call has made that."""
+    if place.suffix != ".npz" or _is_ours(place):
+        return
+    taken = [path for path in (place, *neighbours) if path.exists()]
     if taken:
         raise UsageError(f"{taken[0]} is there already and would be lost; move it, or choose another --out")
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether an ``.npz`` holds what we write into one, and nothing else."""
+    try:
+        with zipfile.ZipFile(place) as archive:
+            return archive.namelist() == [ENTRY]
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _earlier_samples(folder: Path) -> list[Path]:
@@ -131,7 +143,7 @@ def _write_npz(path: Path, rows: int, chunks: Iterator[tuple[int, np.ndarray]]) 
     with (
         replacing(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
-        archive.open("samples.npy", "w", force_zip64=True) as entry,
+        archive.open(ENTRY, "w", force_zip64=True) as entry,
     ):
         for done, chunk in chunks:
             if done == 0:

@@ -19,6 +19,7 @@ from ficta.train.loop import Watcher
 
 SHOW_AFTER_SECONDS = 1.0
 PLAIN_EVERY_SECONDS = 5.0
+PAUSE_SECONDS = 20.0  # without a word, after which a piece of work is another one
 
 
 def describe_plan(plan: Mapping[str, Any]) -> str:
@@ -148,11 +149,14 @@ class ProgressShower:
         self._started: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._done: dict[str, int] = {}
+        self._told: dict[str, float] = {}
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Say so, unless it was said a moment ago."""
         now = time.monotonic()
-        if done < self._done.get(what, 0) or done == 0:  # another piece of the same kind of work
+        paused = now - self._told.get(what, now) > PAUSE_SECONDS
+        self._told[what] = now
+        if paused or done < self._done.get(what, 0) or done == 0:  # another piece of the same kind of work
             self._started.pop(what, None)
         self._done[what] = 0 if done == total else done
         begun = self._started.setdefault(what, now)
@@ -190,7 +194,7 @@ def run_row(path: Path) -> dict[str, Any]:
             "finished": run.finished,
             "verdict": run.history[-1]["verdict"] if run.history else "-",
         }
-    except (FictaError, KeyError) as error:
+    except (FictaError, KeyError, TypeError, ValueError) as error:  # whatever stands in a damaged recipe
         unknown = dict.fromkeys(("model", "data", "saved", "target", "finished"), "?")
         return {"run": str(path), **unknown, "verdict": f"cannot be read: {error}"}
 

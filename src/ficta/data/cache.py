@@ -116,6 +116,8 @@ def _read(path: Path) -> Entry | None:
         stored = np.load(path / ITEMS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
+    if not isinstance(facts, dict) or "source" not in facts:
+        return None
     if not len(stored) == len(labels) == len(splits) == len(digests):
         return None
     return Entry(stored, labels, splits, digests, facts)
@@ -219,7 +221,7 @@ def entries() -> list[Kept]:
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_symlink() or path.name.startswith((BUILDING, REMOVING)):
             continue
-        with contextlib.suppress(OSError, ValueError, KeyError):  # removed meanwhile
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # removed meanwhile, or damaged
             source = json.loads((path / FACTS).read_text())["source"]
             size_bytes = sum(file.stat().st_size for file in path.iterdir())
             found.append(Kept(path, str(source), size_bytes, path.stat().st_mtime))

@@ -20,6 +20,7 @@ from ficta.data.pictures import EXTENSIONS, reason
 ENTRY_BYTES = 512_000_000  # largest file in a zip, unpacked
 TOTAL_RATIO = 100  # a zip may unpack to so many times its size …
 TOTAL_SLACK_BYTES = 200_000_000  # … or to so much, whichever is more
+RECIPE = "recipe.toml"  # the file that makes a folder a run
 ELSEWHERE = f"{LABELS_FILE} elsewhere than at the top"
 ENCRYPTED = 0x1  # bit of a zip entry's flags
 
@@ -61,6 +62,10 @@ class FolderSource(FileSource):
 
         for folder, folders, files in os.walk(self._folder, onerror=refuse):
             inside = Path(folder).relative_to(self._folder)
+            if RECIPE in files:  # what Ficta made of data must not become data unseen
+                self._ignored["folders that hold a run"] += 1
+                folders.clear()
+                continue
             for name in [name for name in folders if _hidden(name) or os.path.islink(os.path.join(folder, name))]:
                 self._ignored["hidden folders" if _hidden(name) else "symbolic links to folders"] += 1
                 folders.remove(name)

@@ -142,7 +142,11 @@ class ImageCodec(Codec):
         paths = [folder / f"{first + index:06d}.png" for index in range(len(stored))]
         for path, picture in zip(paths, stored, strict=True):
             flat = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)  # CHW => HWC
-            Image.fromarray(np.ascontiguousarray(flat)).save(path)
+            try:
+                Image.fromarray(np.ascontiguousarray(flat)).save(path)
+            except BaseException:  # nothing half-written stays; thousands of files are not each flushed to disk
+                path.unlink(missing_ok=True)
+                raise
         return paths
 
     def preview(

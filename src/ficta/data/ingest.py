@@ -100,7 +100,10 @@ def _build(key: str, source: Source, codec: Codec) -> None:
             collected.add(chunk)
             source.progress("reading", collected.done, listing.count)
         if not collected.labels:
-            raise DataError(f"{source.place}: none of {collected.done} files could be read: {_some(collected.skipped)}")
+            raise DataError(
+                f"{source.place}: none of {collected.done} files could be read: {_some(collected.skipped)}; "
+                "save them as PNG or JPEG, or name another folder"
+            )
         names = _natural({label for label in collected.labels if label is not None})
         index: dict[str | None, int] = {None: -1} | {name: number for number, name in enumerate(names)}
         known: dict[str | None, int] = {None: -1} | {name: number for number, name in enumerate(splits.NAMES)}
@@ -195,7 +198,10 @@ def _divide(entry: cache.Entry, settings: DataSettings) -> tuple[dict[str, split
     for name in ("validation", "test"):  # so that the first few items are a fair sample of a source sorted by label
         rows[name] = np.random.default_rng(mix(settings.split_seed, name)).permutation(rows[name])
     if not len(rows["train"]):
-        raise DataError(f"{settings.path} leaves nothing to train on: {_sizes(rows)}; add samples or a folder train")
+        raise DataError(
+            f"{settings.path} leaves nothing to train on: {_sizes(rows)}; add samples or a folder train, "
+            "or lower data.validation and data.test"
+        )
     return rows, origin
 
 

@@ -53,7 +53,7 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
     entries = []
     for name, part in zip(names, parts, strict=True):
         folders = part[1:-1] if split_level else part[:-1]
-        label = labels.get(name) if labels is not None else (folders[0] if folders else None)
+        label = labels.get(name) if labels is not None else (_in_utf8(folders[0]) if folders else None)
         entries.append(Entry(name, label, SPLITS[part[0].lower()] if split_level else None))
     return entries, notes
 
@@ -61,6 +61,11 @@ def lay_out(names: Sequence[str], labels: Mapping[str, str] | None, place: str) 
 def is_split(folder: str) -> bool:
     """Whether a folder is called like a split, in capitals or not."""
     return folder.lower() in SPLITS
+
+
+def _in_utf8(name: str) -> str:
+    """The name of a folder, with what is no UTF-8 in it escaped, so that it can be written and drawn."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def split_path(name: str) -> tuple[str, ...]:

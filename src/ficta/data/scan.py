@@ -92,17 +92,29 @@ def _scan_files(source: FileSource, wish: Wish) -> Iterator[Chunk]:
     with ThreadPoolExecutor(_threads()) as pool:
         met = _survey(source, entries[:FEW], wish, pool)
         target = met.target()
+        unread: set[str] = set()  # has no say in size and channels, whatever its header tells
+
+        def decided() -> Target:
+            return _survey(source, [entry for entry in entries if entry.name not in unread], wish, pool).target()
+
         for batch, results, said in _decoded(source, entries, target, pool):
-            unread = [entry for entry, result in zip(batch, results, strict=True) if isinstance(result, str)]
-            foretold = all(met.foretells(result) for result in results if isinstance(result, Picture))
-            if not foretold or (unread and met.joined(_survey(source, unread, wish, pool)).target() != target):
+            unread |= _unread(batch, results)
+            if not all(met.foretells(result) for result in results if isinstance(result, Picture)):
                 break
             yield _chunk(batch, results, said, target)
         else:
-            return
-        target = _survey(source, entries, wish, pool).target()
-        for number, (batch, results, said) in enumerate(_decoded(source, entries, target, pool)):
-            yield dataclasses.replace(_chunk(batch, results, said, target), afresh=number == 0)
+            if not unread or decided() == target:
+                return
+        known = -1
+        while known != len(unread) and (known < 0 or decided() != target):
+            target, known = decided(), len(unread)
+            for number, (batch, results, said) in enumerate(_decoded(source, entries, target, pool)):
+                unread |= _unread(batch, results)
+                yield dataclasses.replace(_chunk(batch, results, said, target), afresh=number == 0)
+
+
+def _unread(batch: Sequence[Entry], results: Sequence[Picture | str]) -> set[str]:
+    return {entry.name for entry, result in zip(batch, results, strict=True) if isinstance(result, str)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +255,8 @@ def _scan_part(part: ArrayPart, target: Target) -> Iterator[Chunk]:
     _, channels, height, width = part.shape
     same = (width, height, channels) == (target.width, target.height, target.channels)
     start = 0
-    for block in part.blocks(max(1, BLOCK_BYTES // (channels * height * width))):
+    largest = max(channels * height * width, target.channels * target.height * target.width)
+    for block in part.blocks(max(1, BLOCK_BYTES // largest)):
         stop = start + len(block)
         yield Chunk(
             stored=block if same else np.stack([_refit(picture, target) for picture in block]),

@@ -57,6 +57,8 @@ def _open(settings: DataSettings, progress: Progress) -> Source:
 def _open_path(path: Path, table: Path | None, progress: Progress) -> Source:
     if path.is_dir():
         return _idx_folder(path, progress) if idx_images(path) else FolderSource(path, table, progress)
+    if not path.is_file():
+        raise UsageError(f"data {path} is neither a file nor a folder; give {READABLE}")
     suffix = path.suffix.lower()
     if IDX_NAME.fullmatch(path.name) or suffix in (".idx", ".idx3-ubyte"):
         if "labels" in path.name:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from ficta.base.files import PARTIAL, replacing, write_json, write_text
 from ficta.compute import tensors
 
 STATES_KEPT = 2
+LEFTOVER = re.compile(rf"\.\d+{re.escape(PARTIAL)}$")  # of a file that a process of this number was writing
 
 
 class RunFolder:
@@ -57,6 +59,30 @@ class RunFolder:
         with _explained(self.path):
             write_json(self.path / "plan.json", plan)
 
+    def check(self) -> None:
+        """Read all that going on needs or that stands to be lost.
+
+        Raises:
+            FictaError: a file is missing or damaged.
+            UsageError: there are reports, but no state to go on from.
+        """
+        for name in ("data", "codec"):
+            if not self.json(name):
+                raise FictaError(f"{self.path / name}.json is missing; restore it, or start a new run with --from")
+        self.json("plan")
+        if self.lines("history") and not self.has_state:
+            raise UsageError(
+                f"{self.path} has reports and weights, but no state to go on from ({self._state} is empty); restore "
+                f"that, or start a new run from its weights: --from {self.path} and another --out"
+            )
+
+    def strangers(self) -> list[str]:
+        """Names of entries that no run which had only begun left behind; empty for an empty folder."""
+        entries = sorted(entry.name for entry in self.path.iterdir())
+        mine = {"lock", "data.json", "codec.json"} if "lock" in entries else set()  # the lock comes first
+        mine |= {folder.name for folder in (self.samples, self._state) if folder.is_dir() and not any(folder.iterdir())}
+        return [name for name in entries if name not in mine and not LEFTOVER.search(name)]
+
     def recipe(self) -> dict[str, Any]:
         """Every setting of the run, nested."""
         with _readable(self._recipe):
@@ -84,7 +110,7 @@ class RunFolder:
             return []
         with _readable(path):
             whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            return [json.loads(line) for line in whole]
+        return [_entry(line, f"{path}, line {number}") for number, line in enumerate(whole, 1)]
 
     def append_history(self, line: Mapping[str, Any]) -> None:
         """Add a report."""
@@ -103,10 +129,15 @@ class RunFolder:
         """Save what sampling needs, then what going on needs; the last two states are kept."""
         with _explained(self._state):
             self._state.mkdir(exist_ok=True)
-            tensors.save(self.weights, weights, {"seen": str(seen)})
+            self.write_weights(seen, weights)
             tensors.save(self._state / f"{seen:012d}.safetensors", state, facts)  # the last write is what counts
             for old in self._states()[:-STATES_KEPT]:
                 old.unlink()
+
+    def write_weights(self, seen: int, weights: Mapping[str, Tensor]) -> None:
+        """Replace the weights that samples are made from."""
+        with _explained(self.weights):
+            tensors.save(self.weights, weights, {"seen": str(seen)})
 
     def save_picture(self, name: str, image: Image.Image) -> Path:
         """Replace a picture, named by its path within the run such as ``samples/000000001024.png``."""
@@ -150,6 +181,7 @@ class RunFolder:
         Raises:
             UsageError: another process trains here.
         """
+        made = not self.path.exists()
         with _explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR)
@@ -160,24 +192,41 @@ class RunFolder:
                 raise UsageError(
                     f"{self.path} is being written by another process; wait for it, or use --out"
                 ) from None
-            for leftover in self.path.rglob(f"*{PARTIAL}"):
-                leftover.unlink()
+            self._tidy()
             try:
                 yield
             finally:
-                self._discard_if_empty()  # while the lock is still held
+                self._discard_if_empty(made)  # while the lock is still held
         finally:
             os.close(handle)
 
-    def _discard_if_empty(self) -> None:
-        """Remove the folder if nothing but its lock is in it: the run never began."""
+    def _tidy(self) -> None:
+        """Remove what a killed process was writing."""
+        for folder in (self.path, self.samples, self._state, self.path / "explore"):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if LEFTOVER.search(entry.name):
+                    entry.unlink()
+
+    def _discard_if_empty(self, made: bool) -> None:
+        """Remove the lock if nothing else is in the folder, as the run never began; the folder, too, if it is ours."""
         with contextlib.suppress(OSError):
             if {entry.name for entry in self.path.iterdir()} <= {"lock"}:
                 (self.path / "lock").unlink(missing_ok=True)
-                self.path.rmdir()
+                if made:
+                    self.path.rmdir()
 
     def _states(self) -> list[Path]:
-        return sorted(self._state.glob("*.safetensors"))
+        return sorted(path for path in self._state.glob("*.safetensors") if path.stem.isdigit())
+
+
+def _entry(line: str, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+        if not isinstance(content, dict) or not {"seen", "name"} & content.keys():
+            raise ValueError("not what was written")
+    except ValueError as error:
+        raise FictaError(f"{where} is damaged ({error}); restore it, or take the line out") from None
+    return content
 
 
 @contextlib.contextmanager

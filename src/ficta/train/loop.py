@@ -198,8 +198,8 @@ class Loop:
 
     def _stop(self, verdict: Verdict) -> None:
         self.stepper.collectives.wait()  # whoever left before all is written would have it cut short
-        kept = self.folder.latest_seen()
-        state = f"the state at {count(kept)} samples is kept" if kept else "no state had been saved yet"
+        kept = count(self.folder.latest_seen())
+        state = f"the state at {kept} samples is kept" if self.folder.has_state else "no state had been saved yet"
         raise VerdictError(f"{verdict.name} at {count(self.stepper.seen)} samples: {verdict.advice}; {state}")
 
     def _interrupt(self, received: list[int]) -> None:

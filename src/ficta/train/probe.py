@@ -156,10 +156,10 @@ def _key(content: Any) -> str:
 
 def _remembered() -> dict[str, Mapping[str, Any]]:
     try:
-        known: dict[str, Mapping[str, Any]] = json.loads((cache_folder() / "probe.json").read_text())
+        known = json.loads((cache_folder() / "probe.json").read_text())
     except (OSError, ValueError):  # none yet, or damaged: the probe makes it anew
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def _remember(key: str, choice: Mapping[str, Any]) -> None:

@@ -86,6 +86,7 @@ FREE = {  # may differ from the recipe of the run that is continued: none of the
     "train.save_every_minutes",
     "train.save_every_samples",
     "data.mirror",
+    "data.max_skipped",  # the content of the data is compared by itself
 }
 
 

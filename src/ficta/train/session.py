@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from ficta.base.errors import FictaError, FinishedRun, UsageError
-from ficta.base.files import PARTIAL
 from ficta.base.progress import Progress, silent
 from ficta.base.seeds import mix
 from ficta.base.words import count
@@ -93,8 +91,20 @@ def _together(recipe: Recipe) -> Iterator[tuple[torch.device, Collectives]]:
     device = _device(recipe)
     machine.keep_freed_memory()
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, joined(device) as collectives:
+    with forked, joined(device) as collectives, _memory_explained():
         yield device, collectives
+
+
+@contextlib.contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Turn a lack of memory into an error that says what to do."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        told = str(error).splitlines()[0] if str(error) else "no more to be had"
+        if type(error) is RuntimeError and "allocate memory" not in told:  # as torch says it for the CPU
+            raise
+        raise FictaError(f"out of memory: lower train.batch, or take smaller networks ({told})") from None
 
 
 def _run(
@@ -110,6 +120,8 @@ def _run(
     content = collectives.broadcast(folder.recipe() if collectives.leads and folder.exists else None)
     stored = Recipe.of(content) if content else None
     asked = _continued(recipe, stored) if stored else recipe
+    if stored and collectives.leads:
+        folder.check()
     dataset = _read(asked, collectives, progress)
     if stored and folder.json("data").get("content_hash") != dataset.report["content_hash"]:
         raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
@@ -117,8 +129,9 @@ def _run(
     stepper, validation, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
     seconds = _restore(stepper, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
+        anew = "its weights were missing and have been written anew; " if _rescue(stepper, folder) else ""
         raise FinishedRun(
-            f"{folder.path} is finished ({count(stepper.seen)} samples); to go on give a larger target, "
+            f"{folder.path} is finished ({count(stepper.seen)} samples); {anew}to go on give a larger target, "
             f"such as --samples {2 * stepper.seen}"
         )
     if collectives.leads:
@@ -126,7 +139,7 @@ def _run(
             folder.write_recipe(resolved.content())
         else:
             folder.create(resolved.content(), dataset.report, dataset.codec.facts())
-            folder.write_plan(plan)
+        folder.write_plan(plan)
         folder.rewind_history(stepper.seen)
     collectives.wait()
     going_on = f"going on from {count(stepper.seen)} samples" if stepper.seen else "new run"
@@ -134,8 +147,6 @@ def _run(
         watcher.planned(plan, f"{going_on} in {folder.path}")
     try:
         Loop(stepper, validation, folder, watchers, seconds).run()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise FictaError(f"out of memory: lower train.batch ({error})") from None
     finally:
         for watcher in watchers:
             watcher.closed()
@@ -150,6 +161,14 @@ def _read(recipe: Recipe, collectives: Collectives, progress: Progress) -> Datas
     if collectives.leads:
         collectives.wait()
     return dataset
+
+
+def _rescue(stepper: Stepper, folder: RunFolder) -> bool:
+    """Write the weights of a finished run from its state, if they are missing; whether that was so."""
+    missing = stepper.collectives.leads and not folder.weights.exists()
+    if missing:
+        folder.write_weights(stepper.seen, stepper.average.state_dict())
+    return missing
 
 
 def _restore(stepper: Stepper, folder: RunFolder) -> float:
@@ -260,16 +279,9 @@ def _check_place(folder: RunFolder, recipe: Recipe) -> None:
     if folder.path.exists() and not folder.exists:
         if not folder.path.is_dir():
             raise UsageError(f"{folder.path} is a file; choose another --out")
-        others = [
-            entry.name
-            for entry in os.scandir(folder.path)
-            if entry.name not in ("lock", "samples", "state", "data.json", "codec.json")
-            and not entry.name.endswith(PARTIAL)
-        ]
+        others = folder.strangers()
         if others:
-            raise UsageError(
-                f"{folder.path} holds something else than a run ({sorted(others)[0]}); choose another --out"
-            )
+            raise UsageError(f"{folder.path} holds something else than a run ({others[0]}); choose another --out")
     if folder.exists:
         differences = recipe.differences(Recipe.of(folder.recipe()))
         if differences:
@@ -296,5 +308,5 @@ def _continued(recipe: Recipe, stored: Recipe) -> Recipe:
             "save_every_samples": asked.save_every_samples,
         }
     )
-    data = stored.data.model_copy(update={"mirror": recipe.data.mirror})
+    data = stored.data.model_copy(update={"mirror": recipe.data.mirror, "max_skipped": recipe.data.max_skipped})
     return stored.model_copy(update={"train": train, "data": data})
