@@ -21,7 +21,6 @@ from ficta.train.recipe import TrainSettings
 from ficta.train.stepper import Stepper
 
 SHARE = 0.03  # of the planned time at most: two thirds for the choice, a third for the rate
-CHOICE_SECONDS = 1.5  # at most, unless compiling is worth a try
 RATE_SECONDS = 1.0  # at most
 COMPILE_SECONDS = 120.0  # what compiling is reckoned to take, to be safe
 TURNS = 3  # for each of two ways, one after the other, so that what else the machine does meets both
@@ -76,7 +75,7 @@ def find_way(
     if remembered:
         best = stepper_for(dataclasses.replace(way, **remembered))
     share = planned * SHARE * 2 / 3
-    ends = time.perf_counter() + min(CHOICE_SECONDS, share)
+    ends = time.perf_counter() + share
     tried: list[dict[str, Any]] = []
     for change in _changes(settings, way, best.device):
         race = 2 * TURNS * max(TURN_SECONDS, LEAST_STEPS * best.samples_a_step / rate)
@@ -105,10 +104,10 @@ def _first_way(settings: TrainSettings) -> Way:
 def _changes(settings: TrainSettings, way: Way, device: torch.device) -> list[dict[str, Any]]:
     """What the settings leave open and this device could do otherwise, one thing at a time."""
     found: list[dict[str, Any]] = []
+    if settings.threads is None and device.type == "cpu":  # first: where cores are busy, nothing else matters as much
+        found += [{"threads": fewer} for fewer in sorted({way.threads // 2, 1} - {0, way.threads}, reverse=True)]
     if settings.precision == "auto" and machine.multiplies_in_bf16(device):
         found.append({"precision": "bf16"})
-    if settings.threads is None and device.type == "cpu":
-        found += [{"threads": fewer} for fewer in sorted({way.threads // 2, 1} - {0, way.threads}, reverse=True)]
     if settings.layout == "auto":
         found.append({"layout": "contiguous"})
     if settings.compile is None and machine.compiles(device):
