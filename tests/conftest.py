@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,6 +76,28 @@ def small_runs(train_small: Callable[..., Path], tmp_path_factory: pytest.TempPa
 def copied(small_runs: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """Copies of those runs, to be changed."""
     return lambda name: Path(shutil.copytree(small_runs(name), tmp_path / f"copy-of-{name}"))
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder read-only until the test ends: for root, whom permissions do not bind, by a mount."""
+    undo: list[Callable[[], object]] = []
+
+    def make(folder: Path) -> None:
+        if os.geteuid() != 0:
+            folder.chmod(0o555)
+            undo.append(lambda: folder.chmod(0o755))
+            return
+        for command in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
+            done = subprocess.run(["mount", *command], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+            if command[0] == "--bind":
+                undo.append(lambda: subprocess.run(["umount", "-l", folder], check=True))
+
+    yield make
+    for step in undo:
+        step()
 
 
 @pytest.fixture

@@ -155,12 +155,7 @@ def test_a_folder_that_cannot_be_read(pictures):
         (folder / "a").chmod(0o700)
 
 
-def test_a_read_only_source_is_enough(pictures):
+def test_a_read_only_source_is_enough(pictures, read_only):
     folder = pictures("a", "b")
-    for path in (*folder.rglob("*"), folder):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        assert read(folder).report["read"] == 8
-    finally:
-        for path in (folder, *folder.iterdir()):
-            path.chmod(0o755)
+    read_only(folder)
+    assert read(folder).report["read"] == 8

@@ -178,18 +178,13 @@ def test_a_cache_folder_that_cannot_be_made(tmp_path, pictures, monkeypatch):
         read(pictures())
 
 
-def test_a_read_only_cache_folder(cache, pictures):
+def test_a_read_only_cache_folder(cache, pictures, read_only):
     folder = pictures()
     first = read(folder)
-    (cache / "data").chmod(0o555)
-    try:
-        assert read(folder).report == first.report
-        if os.access(cache / "data", os.W_OK):
-            pytest.skip("permissions do not bind this user (root)")
-        with pytest.raises(FictaError, match="cannot be written"):
-            read(folder, image={"size": 7})
-    finally:
-        (cache / "data").chmod(0o755)
+    read_only(cache / "data")
+    assert read(folder).report == first.report
+    with pytest.raises(FictaError, match="cannot be written"):
+        read(folder, image={"size": 7})
 
 
 def test_only_settings_that_change_the_pixels_make_a_new_entry(pictures):

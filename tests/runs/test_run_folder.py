@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -373,14 +374,24 @@ def test_no_room_for_the_pictures_and_the_report(
     assert RunFolder(run).latest_seen() == 272
 
 
-def test_a_read_only_folder(tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
-    (tmp_path / "locked").mkdir(mode=0o555)
-    if os.access(tmp_path / "locked", os.W_OK):
-        pytest.skip("this user may write anywhere")
-    done = ficta("train", "vae", "--data", "digits", "--out", tmp_path / "locked" / "run")
-    assert done.code == 1
-    assert "Permission denied" in done.err
-    assert len(done.err.splitlines()) == 1
+def test_a_read_only_folder(
+    copied: Callable[[str], Path], ficta: Callable[..., Ficta], read_only: Callable[[Path], None]
+) -> None:
+    run = copied("vae")
+    before = Run(run).history
+    read_only(run)
+    for call in (
+        ("train", "vae", "--data", "digits", "--out", run / "new"),
+        ("train", "vae", "--data", "digits", "--out", run, *set_all(run), "--samples", "512"),
+        ("explore", run),
+        ("sample", run, "-n", "2"),
+    ):
+        done = ficta(*call)
+        assert done.code == 1, call
+        assert re.search("Permission denied|Read-only file system", done.err)
+        assert len(done.err.splitlines()) == 1
+    assert Run(run).history == before
+    assert api.open_run(run).sample(2).shape == (2, 1, 8, 8)
 
 
 def flip(path: Path, place: int, bits: int = 16) -> None:
