@@ -72,11 +72,6 @@ def test_the_same_seed_draws_the_same(name: str, copied: Callable[[str], Path], 
     assert changed == {"sheet", "interpolations", *(["latent"] if name == "vae-2d" else [])}
 
 
-def cells(picture: Image.Image, columns: int) -> int:
-    """Side of a cell with its margin, in units of the enlargement."""
-    return picture.width // columns
-
-
 def test_the_sheet_is_ten_by_ten(small_runs: Callable[[str], Path]) -> None:
     picture = pictures.sheet(Run(small_runs("vae")), 0)
     assert picture.width == picture.height >= 10 * CELL
