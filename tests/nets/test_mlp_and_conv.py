@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
-from ficta.nets.build import NETWORKS, NetworkSettings, build_decoder, build_encoder
+from ficta.nets.build import NetworkSettings
 from ficta.nets.conv import SMALLEST, ConvDecoder, ConvEncoder, ConvSettings
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
 from ficta.nets.parts import Act, condition_vector
@@ -24,10 +24,6 @@ CONV = st.fixed_dictionaries(
         "hidden": st.sampled_from([(), (3,), (4, 3)]),
     }
 )
-SMALL = {"conv": {"width": 3, "widest": 6}, "mlp": {"hidden": (9, 7)}}
-SHAPES = [(6,), (1, 9), (2, 31), (1, 8, 8), (3, 7, 10), (2, 13, 3), (1, 28, 28), (1, 4, 5, 6), (2, 9, 3, 7)]
-
-SERVED = [(kind, shape) for kind in NETWORKS for shape in SHAPES if kind != "conv" or len(shape) > 1]
 
 
 def axes(shortest: int = 2) -> st.SearchStrategy[tuple[int, ...]]:
@@ -57,41 +53,6 @@ def test_decoder_gives_exactly_the_shape(
 @given(CONV, axes(shortest=1).filter(lambda lengths: 1 in lengths))
 def test_axes_of_one_element(conv: dict[str, Any], lengths: tuple[int, ...]) -> None:
     check_shapes(conv, (1, *lengths), 0)
-
-
-@pytest.mark.parametrize(("kind", "shape"), SERVED, ids=str)
-@pytest.mark.parametrize("condition", [0, 3])
-def test_built_networks_give_their_shapes(shape: tuple[int, ...], kind: str, condition: int) -> None:
-    chosen = NetworkSettings.read({"kind": kind, **SMALL}, "model.encoder")
-    vector = torch.ones(2, condition) if condition else None
-    features = build_encoder(chosen, shape, 5, condition)(torch.zeros(2, *shape), vector)
-    assert features.shape == (2, 5)
-    assert build_decoder(chosen, 5, shape, condition)(features, vector).shape == (2, *shape)
-
-
-@pytest.mark.parametrize(("kind", "shape"), SERVED, ids=str)
-def test_every_parameter_gets_a_gradient(shape: tuple[int, ...], kind: str) -> None:
-    torch.manual_seed(1)
-    chosen = NetworkSettings.read({"kind": kind, **SMALL}, "model.encoder")
-    encoder, decoder = build_encoder(chosen, shape, 5, 2), build_decoder(chosen, 5, shape, 2)
-    vector = torch.eye(2)[[0, 1] * 8]
-    out = decoder(encoder(torch.randn(16, *shape), vector), vector)
-    (out * torch.randn_like(out)).sum().backward()
-    for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
-
-
-@pytest.mark.parametrize("network", ["encoder", "decoder"])
-@pytest.mark.parametrize("kind", list(NETWORKS))
-def test_condition_is_heard(network: str, kind: str) -> None:
-    torch.manual_seed(2)
-    chosen = NetworkSettings.read({"kind": kind, **SMALL}, "model.encoder")
-    shape = (1, 8, 8)
-    built = build_encoder(chosen, shape, 5, 2) if network == "encoder" else build_decoder(chosen, 5, shape, 2)
-    x = torch.randn(1, *shape) if network == "encoder" else torch.randn(1, 5)
-    one, other = (built(x, condition) for condition in torch.eye(2)[:, None])
-    assert not torch.isclose(one, other).any()
 
 
 @pytest.mark.parametrize(
@@ -136,24 +97,6 @@ def test_too_many_stages_are_refused(build: type[ConvEncoder] | type[ConvDecoder
     arguments = ((1, 8, 8), 5, 0) if build is ConvEncoder else (5, (1, 8, 8), 0)
     with pytest.raises(UsageError, match=r"stages halve \(8, 8\) away; name fewer channels"):
         build(ConvSettings(channels=(4,) * 6), *arguments)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("shape", [(6,), (1, 2, 3, 4, 5)])
-def test_convolutions_need_one_to_three_axes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="use 'mlp'"):
-        NetworkSettings(kind="conv").chosen(shape)
-    assert NetworkSettings().chosen(shape) == "mlp"
-
-
-def test_auto_picks_by_axes() -> None:
-    assert [NetworkSettings().chosen(shape) for shape in [(1, 9), (1, 8, 8), (1, 4, 4, 4)]] == ["conv"] * 3
-
-
-def test_networks_forget_no_sample() -> None:
-    torch.manual_seed(3)
-    decoder = ConvDecoder(ConvSettings(width=4, norm="group"), 5, (2, 9, 6), 0)
-    z = torch.randn(6, 5)
-    torch.testing.assert_close(decoder(z), torch.cat([decoder(z[:1]), decoder(z[1:])]))
 
 
 def variance(network: nn.Module, x: Tensor) -> float:
