@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -392,6 +393,45 @@ def test_a_read_only_folder(
         assert len(done.err.splitlines()) == 1
     assert Run(run).history == before
     assert api.open_run(run).sample(2).shape == (2, 1, 8, 8)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("write", range(6))  # weights and state after 0, 128 and 256 samples
+def test_killed_between_weights_and_state(
+    write: int,
+    tmp_path: Path,
+    train_small: Callable[..., Path],
+    small_runs: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save, writes = tensors.save, itertools.count()
+
+    def killed(*arguments: Any) -> None:
+        if next(writes) == write:
+            raise KilledError
+        save(*arguments)
+
+    def train() -> Path:
+        return train_small("vae", tmp_path / "run", "model.latent_dim=5", "train.save_every_samples=128")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tensors, "save", killed)
+        with pytest.raises(KilledError):
+            train()
+    run = Run(tmp_path / "run")
+    state, weights = run.folder.latest_seen(), run.folder.weights
+    assert not run.finished  # or the weights of its end would never be written
+    assert state == 128 * max(write // 2 - 1, 0)
+    assert weights.exists() == (write > 0)
+    if weights.exists():  # never behind the state that is gone on from
+        assert int(tensors.load(weights)[1]["seen"]) == 128 * ((write + 1) // 2 - 1)
+    mine, whole = (tensors.load(each / "weights.safetensors") for each in (train(), small_runs("vae")))
+    assert mine[1] == whole[1]
+    assert all(torch.equal(value, mine[0][name]) for name, value in whole[0].items())
+    assert [line["seen"] for line in run.history] == [128, 256]
 
 
 def flip(path: Path, place: int, bits: int = 16) -> None:
