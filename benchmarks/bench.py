@@ -149,7 +149,7 @@ def measured(asked: argparse.Namespace, pictures: Path) -> Iterator[dict[str, An
 
     for kind in ("quick",) if asked.quick else ("float32", "best"):
         for network in NETWORKS:
-            for batch in BATCHES:
+            for batch in BATCHES[:1] if asked.quick else BATCHES:
                 session = Session(network, batch, kind, peers_of(kind), pictures)
                 rows = [row for row in session.rows() if wanted(row[1])]
                 yield from run_session(session, rows, asked)
