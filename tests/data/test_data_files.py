@@ -191,6 +191,26 @@ def test_a_changed_file_is_read_again_and_an_unchanged_folder_is_not(pictures, m
         read(folder)
 
 
+def test_no_source_is_taken_for_another_that_shares_its_files(pictures, tmp_path):
+    folder = pictures("a", "b")
+    table = tmp_path / "table.csv"
+    table.write_text("file,label\na/000.png,x\n")
+    sources = [
+        (folder, {}, (8, ["a", "b"])),
+        (folder, {"labels": str(table)}, (8, ["x"])),
+        (folder / "a", {}, (4, [])),
+        (folder / "b", {}, (4, [])),
+        (packed(folder), {}, (8, ["a", "b"])),
+        (packed(folder), {"labels": str(table)}, (8, ["x"])),
+    ]
+    for order in (sources, sources[::-1]):  # whichever fills the cache
+        for path, settings, expected in order:
+            report = read(path, **settings).report
+            assert (report["read"], report["categories"]) == expected
+        assert len({kept.path for kept in cache.entries()}) == len(sources)
+        cache.clear()
+
+
 def test_duplicates_are_counted_and_stay_on_one_side(pictures):
     folder = pictures("a", n=30)
     for index in range(10):
