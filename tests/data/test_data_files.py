@@ -75,9 +75,9 @@ def test_a_table_gives_the_labels(pictures, tmp_path):
     dataset = read(folder)
     assert dataset.report["categories"] == ["even", "odd"]
     assert dataset.report["unlabelled"] == 1
-    assert "1 files have no label in the table" in dataset.report["notes"]
-    assert any("have no label" in warning for warning in dataset.report["warnings"])
-    with pytest.raises(UsageError, match="1 of its samples lack"):
+    assert "1 file has no label in the table" in dataset.report["notes"]
+    assert any("1 of 8 pictures without a label" in warning for warning in dataset.report["warnings"])
+    with pytest.raises(UsageError, match="1 of its samples lacks one"):
         read(folder, conditional=True)
     zipped = read(packed(folder))
     np.testing.assert_array_equal(zipped.splits["train"].labels, dataset.splits["train"].labels)
@@ -233,8 +233,16 @@ def test_the_sources_own_duplicates_are_honoured_and_warned_of(pictures):
     report = read(folder, validation=0).report
     assert report["duplicates"]["across_splits"] == 8
     assert report["duplicates"]["groups_with_different_labels"] == 4
-    assert any("more than one of the source's splits" in warning for warning in report["warnings"])
-    assert any("different labels" in warning for warning in report["warnings"])
+    said = " ".join(report["warnings"])
+    assert "8 pictures have exact copies in another of the source's splits" in said
+    assert "4 pictures have exact copies in the source under another label" in said
+
+
+def test_one_picture_under_two_labels_is_said_so(pictures):
+    folder = pictures("a", "b", n=3)
+    shutil.copy(folder / "a" / "000.png", folder / "b" / "copy.png")
+    warnings = read(folder).report["warnings"]
+    assert "1 picture has exact copies in the source under another label" in warnings
 
 
 def test_threads_give_the_same_as_one(pictures, monkeypatch):
