@@ -46,9 +46,9 @@ def _open(settings: DataSettings, progress: Progress) -> Source:
         folder = obtain(settings.path, settings.mirror, progress)
         return _idx_folder(folder, progress)
     path = Path(settings.path).expanduser()
-    if not path.exists():
-        raise UsageError(f"data {settings.path}: no such path or name; {_there_is(path)}")
     try:
+        if not path.exists():
+            raise UsageError(f"data {settings.path}: no such path or name; {_there_is(path)}")
         return _open_path(path, check_labels(settings.labels), progress)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}") from None
