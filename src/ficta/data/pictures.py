@@ -91,8 +91,7 @@ def look(file: BinaryIO, colours: bool) -> tuple[tuple[int, int], bool]:
     """
     try:
         with _open(file) as image:
-            turned = "exif" in image.info and _orientation(image) in SIDEWAYS
-            size = image.size[::-1] if turned else image.size
+            size = image.size[::-1] if _lies_sideways(image) else image.size
             image.draft(None, GLANCE)
             return size, colours and _shows_colours(image)
     except Unreadable as error:
@@ -110,8 +109,7 @@ def decode(file: BinaryIO, target: Target) -> Picture:
             size, mode = image.size, image.mode
             notes = _notes(image)
             sides = (2 * target.width, 2 * target.height)
-            sideways = "exif" in image.info and _orientation(image) in SIDEWAYS
-            image.draft(None, sides[::-1] if sideways else sides)  # large JPEGs come at a half, a quarter …
+            image.draft(None, sides[::-1] if _lies_sideways(image) else sides)  # large JPEGs come at a half …
             upright = ImageOps.exif_transpose(image)
             upright.load()
             orientation = _orientation(image)  # some formats say it behind the pixels
@@ -213,6 +211,12 @@ def _shows_colours(image: Image.Image) -> bool:
 def _holds_no_colours(mode: str) -> bool:
     """Whether pictures of this Pillow mode are grey, whatever they show."""
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
+
+
+def _lies_sideways(image: Image.Image) -> bool:
+    """Whether a header swaps width and height, in EXIF or XMP; Pillow gives the size of a TIFF upright already."""
+    says = image.format != "TIFF" and not image.info.keys().isdisjoint(("exif", "xmp"))  # else a PNG would be decoded
+    return says and _orientation(image) in SIDEWAYS
 
 
 def _orientation(image: Image.Image) -> int:
