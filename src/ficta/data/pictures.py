@@ -124,7 +124,7 @@ def decode(file: BinaryIO, target: Target) -> Picture:
     if target.channels == 1 and not faded and not _holds_no_colours(mode):
         notes.append("stored in colour, but all grey")
     if orientation != UPRIGHT:
-        notes.append("turned upright, as their EXIF orientation says")
+        notes.append("turned upright, as their orientation says")
     width, height = size[::-1] if orientation in SIDEWAYS else size
     kept = orientation == UPRIGHT and size == (target.width, target.height)
     return Picture(fitted, f"{width}x{height}", mode, tuple(notes), kept, faded)
