@@ -181,7 +181,7 @@ class Run:
         return torch.tensor([label_index(self.stored, label) for label in labels])
 
 
-def recipe_for(name: str, data: str, settings: Mapping[str, Any], assignments: Sequence[str] = ()) -> Recipe:
+def recipe_for(name: str, data: str | Path, settings: Mapping[str, Any], assignments: Sequence[str] = ()) -> Recipe:
     """The recipe that a call asks for.
 
     Args:
@@ -191,8 +191,14 @@ def recipe_for(name: str, data: str, settings: Mapping[str, Any], assignments: S
         assignments: ``model.latent_dim=16`` and the like, over everything else.
 
     Raises:
-        UsageError: an unknown name or setting.
+        UsageError: an unknown name or setting, or data that are neither a path nor a name.
     """
+    if not isinstance(data, str | os.PathLike):
+        raise UsageError(
+            f"data is a {type(data).__name__}; give a path or a name ({', '.join([DIGITS, *NAMED])}); "
+            "an array is saved with np.save('pictures.npy', array) and given by that path"
+        )
+    data = str(data)
     known = presets.names()
     if name not in known and name not in FAMILIES:
         raise UsageError(f"no family or preset {name!r}: {nearest(name, [*known, *FAMILIES])}")
@@ -330,7 +336,7 @@ def _asked(
     network: Mapping[str, nn.Module] | None,
     start: str | Path | None,
 ) -> Recipe:
-    recipe = recipe_for(name, str(data), settings or {}, assignments)
+    recipe = recipe_for(name, data, settings or {}, assignments)
     if start is not None:
         recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
     if isinstance(network, nn.Module):

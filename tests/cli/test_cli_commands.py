@@ -313,16 +313,20 @@ def test_cache(tmp_path: Path, ficta: Callable[..., Ficta], monkeypatch: pytest.
 
 
 def test_data_that_training_would_refuse_are_reported_all_the_same(tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
-    for number in range(8):
+    for number in range(12):
         Image.new("L", (8, 8), 10 * number).save(tmp_path / f"{number}.png")
         (tmp_path / f"bad{number}.png").write_text("no picture")
     plain, told = ficta("data", tmp_path), ficta("data", tmp_path, "--json")
     assert plain.code == told.code == 1
-    assert "bad5.png: not a picture" in plain.out
-    assert len(json.loads(told.out)["skipped"]) == 8
-    for said in (plain.err, told.err):
-        assert "8 of 16 files could not be read, more than data.max_skipped = 0.01 allows" in said
-    assert ficta("data", tmp_path, "--max-skipped", "0.5").code == 0
+    assert all(f"bad{number}.png: not a picture" in plain.out for number in range(12))
+    report = json.loads(told.out)
+    assert len(report["skipped"]) == 12
+    assert "training stops here" in plain.out
+    for said in (plain.out, plain.err, report["refused"], told.err):
+        assert "12 of 24 files could not be read, more than data.max_skipped = 0.01 allows" in said
+        assert "raise --max-skipped" in said
+    allowed = ficta("data", tmp_path, "--max-skipped", "0.5", "--json")
+    assert (allowed.code, json.loads(allowed.out)["refused"]) == (0, None)
 
 
 def test_version(ficta: Callable[..., Ficta]) -> None:

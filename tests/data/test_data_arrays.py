@@ -13,7 +13,7 @@ import pytest
 from data_making import everything, read
 
 from ficta.base.errors import DataError, UsageError
-from ficta.data import scan
+from ficta.data import cache, scan
 from ficta.data.formats import npy_file
 from ficta.data.pictures import Target
 
@@ -97,6 +97,19 @@ def test_a_file_and_its_folder_are_not_mixed_up(tmp_path):
     sources = {"t10k-images-idx3-ubyte.gz": 10, "train-images-idx3-ubyte.gz": 40, ".": 50}
     for names in (list(sources), list(sources)[::-1]):  # whichever fills the cache
         assert {name: read(folder / name).report["read"] for name in names} == sources
+        cache.clear()
+
+
+def test_only_the_idx_files_that_are_read_decide_whether_they_are_read_again(tmp_path):
+    folder = mnist_like(tmp_path / "m")
+    path = folder / "train-images-idx3-ubyte.gz"
+    first = read(path).report
+    for other in ("t10k-images-idx3-ubyte.gz", "more-labels-idx1-ubyte"):
+        idx(folder / other, LEVELS)
+        assert read(path).report == first
+    assert len(cache.entries()) == 1
+    idx(folder / "train-labels-idx1-ubyte.gz", np.arange(40, dtype=np.uint8) % 3)
+    assert read(path).report["categories"] == ["0", "1", "2"]
 
 
 def test_damaged_idx_files_are_errors(tmp_path):

@@ -143,6 +143,11 @@ def test_unknown_paths_and_names_say_what_was_probably_meant(pictures, tmp_path)
         read(tmp_path / "table.xls")
 
 
+def test_a_path_that_is_too_long(tmp_path):
+    with pytest.raises(DataError, match="cannot be read: File name too long"):
+        read(tmp_path / ("a" * 300))
+
+
 def test_a_folder_that_cannot_be_read(pictures):
     folder = pictures("a", "b")
     (folder / "a").chmod(0)

@@ -75,9 +75,9 @@ def test_a_table_gives_the_labels(pictures, tmp_path):
     dataset = read(folder)
     assert dataset.report["categories"] == ["even", "odd"]
     assert dataset.report["unlabelled"] == 1
-    assert "1 files have no label in the table" in dataset.report["notes"]
-    assert any("have no label" in warning for warning in dataset.report["warnings"])
-    with pytest.raises(UsageError, match="1 of its samples lack"):
+    assert "1 file has no label in the table" in dataset.report["notes"]
+    assert any("1 of 8 pictures without a label" in warning for warning in dataset.report["warnings"])
+    with pytest.raises(UsageError, match="1 of its samples lacks one"):
         read(folder, conditional=True)
     zipped = read(packed(folder))
     np.testing.assert_array_equal(zipped.splits["train"].labels, dataset.splits["train"].labels)
@@ -191,6 +191,26 @@ def test_a_changed_file_is_read_again_and_an_unchanged_folder_is_not(pictures, m
         read(folder)
 
 
+def test_no_source_is_taken_for_another_that_shares_its_files(pictures, tmp_path):
+    folder = pictures("a", "b")
+    table = tmp_path / "table.csv"
+    table.write_text("file,label\na/000.png,x\n")
+    sources = [
+        (folder, {}, (8, ["a", "b"])),
+        (folder, {"labels": str(table)}, (8, ["x"])),
+        (folder / "a", {}, (4, [])),
+        (folder / "b", {}, (4, [])),
+        (packed(folder), {}, (8, ["a", "b"])),
+        (packed(folder), {"labels": str(table)}, (8, ["x"])),
+    ]
+    for order in (sources, sources[::-1]):  # whichever fills the cache
+        for path, settings, expected in order:
+            report = read(path, **settings).report
+            assert (report["read"], report["categories"]) == expected
+        assert len({kept.path for kept in cache.entries()}) == len(sources)
+        cache.clear()
+
+
 def test_duplicates_are_counted_and_stay_on_one_side(pictures):
     folder = pictures("a", n=30)
     for index in range(10):
@@ -213,8 +233,16 @@ def test_the_sources_own_duplicates_are_honoured_and_warned_of(pictures):
     report = read(folder, validation=0).report
     assert report["duplicates"]["across_splits"] == 8
     assert report["duplicates"]["groups_with_different_labels"] == 4
-    assert any("more than one of the source's splits" in warning for warning in report["warnings"])
-    assert any("different labels" in warning for warning in report["warnings"])
+    said = " ".join(report["warnings"])
+    assert "8 pictures have exact copies in another of the source's splits" in said
+    assert "4 pictures have exact copies in the source under another label" in said
+
+
+def test_one_picture_under_two_labels_is_said_so(pictures):
+    folder = pictures("a", "b", n=3)
+    shutil.copy(folder / "a" / "000.png", folder / "b" / "copy.png")
+    warnings = read(folder).report["warnings"]
+    assert "1 picture has exact copies in the source under another label" in warnings
 
 
 def test_threads_give_the_same_as_one(pictures, monkeypatch):

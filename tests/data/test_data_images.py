@@ -12,7 +12,7 @@ from data_making import everything, picture, read
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.spec import class_condition
@@ -267,6 +267,32 @@ def test_a_turned_photograph_keeps_its_sharpness(tmp_path: Path, orientation):
     assert np.abs(everything(plain).astype(int) - everything(turned).astype(int)).mean() < 2
     assert turned.report["sizes"] == {"400x1600": 1}
     assert any("turned upright" in note for note in turned.report["notes"]) == (orientation != 1)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_picture_that_is_turned_by_its_xmp_alone_keeps_its_size(tmp_path: Path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="6"/></x:xmpmeta>'
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    for folder, options in (("xmp", {"xmp": xmp, "pnginfo": text}), ("exif", {"exif": exif})):
+        (tmp_path / folder).mkdir()
+        picture(1, (40, 30)).save(tmp_path / folder / f"a{suffix}", **options)
+    by_xmp, by_exif = read(tmp_path / "xmp"), read(tmp_path / "exif")
+    assert by_xmp.report["sizes"] == by_exif.report["sizes"] == {"30x40": 1}
+    assert by_xmp.report["stored_shape"] == [3, 40, 30]
+    assert by_xmp.report["notes"] == by_exif.report["notes"]
+    np.testing.assert_array_equal(everything(by_xmp), everything(by_exif))
+
+
+def test_a_tiff_is_turned_once(tmp_path: Path):
+    upright = picture(1, (30, 40))
+    (tmp_path / "d").mkdir()
+    upright.rotate(90, expand=True).save(tmp_path / "d" / "a.tif", tiffinfo={0x0112: 6, 700: b"<x/>"})
+    dataset = read(tmp_path / "d")
+    assert dataset.report["sizes"] == {"30x40": 1}
+    np.testing.assert_array_equal(everything(dataset)[0], np.asarray(upright).transpose(2, 0, 1))
 
 
 def test_the_report_counts_all_sizes(tmp_path: Path):

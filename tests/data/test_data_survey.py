@@ -52,6 +52,26 @@ def grey_palette(path: Path) -> None:
     picture(99, mode="L").convert("P").save(path)
 
 
+def grey_in_colour(path: Path) -> None:
+    picture(99, mode="L").convert("RGB").save(path)
+
+
+def grey_jpeg_in_colour(path: Path) -> None:
+    picture(99, mode="L").convert("RGB").save(path, "JPEG")
+
+
+def coloured_where_it_is_not_seen(path: Path) -> None:
+    image = picture(99, mode="L").convert("RGBA")
+    image.putpixel((3, 3), (255, 0, 0, 0))
+    image.save(path)
+
+
+def hardly_coloured(path: Path) -> None:
+    image = picture(99, mode="L").convert("RGB")
+    image.putpixel((11, 9), (100, 101, 100))
+    image.save(path)
+
+
 def see_through(path: Path) -> None:
     image = picture(99).quantize(9)
     image.save(path, transparency=bytes([0, 128, 255]))
@@ -92,6 +112,10 @@ AMONG_GREY: list[tuple[Odd, tuple[int, ...]]] = [
     (turned_into_place, GREY),
     (palette, COLOUR),
     (grey_palette, GREY),
+    (grey_in_colour, GREY),
+    (grey_jpeg_in_colour, GREY),
+    (coloured_where_it_is_not_seen, GREY),
+    (hardly_coloured, COLOUR),
     (see_through, COLOUR),
     (grey_see_through, GREY),
     (deep, GREY),
@@ -110,13 +134,16 @@ def facts() -> dict[str, object]:
     return {**entry.facts, **arrays, "seconds": None}
 
 
+@pytest.mark.parametrize("stored", ["L", "RGB"])
 @pytest.mark.parametrize("place", [0, 5, 9])
 @pytest.mark.parametrize(("odd", "shape"), AMONG_GREY, ids=lambda value: getattr(value, "__name__", None))
-def test_what_is_promised_by_a_few_headers_is_checked_by_all(pictures, monkeypatch, odd, shape, place):
+def test_what_is_promised_by_a_few_pictures_is_checked_by_all(pictures, monkeypatch, odd, shape, place, stored):
     folder = pictures(n=10, mode="L")
+    for path in folder.iterdir():
+        Image.open(path).convert(stored).save(path)
     odd(folder / f"{place:03d}.png")
     found = []
-    for few in (2, 1000):  # headers looked at before decoding begins; 1000 are all of them
+    for few in (2, 1000):  # pictures looked at before decoding begins; 1000 are all of them
         monkeypatch.setattr(scan, "FEW", few)
         dataset = read(folder, max_skipped=0.2)
         assert everything(dataset).shape[1:] == shape
@@ -130,6 +157,7 @@ def test_what_is_promised_by_a_few_headers_is_checked_by_all(pictures, monkeypat
     [
         (grey, {}, 10),
         (text, {}, 10),
+        (grey_in_colour, {}, 10),
         (wide, {}, 10 + 4),
         (colour, {}, 10 + 4),
         (wide, {"size": 8}, 10),
@@ -154,6 +182,36 @@ def test_pictures_are_decoded_twice_only_after_a_broken_promise(pictures, monkey
     monkeypatch.setattr(scan, "decode", counting)
     read(folder, max_skipped=0.2, image=image)
     assert len(calls) == decoded
+
+
+def test_pixels_are_looked_at_only_until_there_is_colour(pictures, monkeypatch):
+    folder, seen = pictures(n=10), []
+
+    def spying(file, colours):
+        seen.append(colours)
+        return look(file, colours)
+
+    look = scan.look
+    monkeypatch.setattr(scan, "look", spying)
+    monkeypatch.setattr(scan, "_threads", lambda: 1)
+    read(folder)
+    assert seen == [True] + 9 * [False]
+    cache.clear()
+    seen.clear()
+    read(folder, image={"channels": 1})
+    assert seen == 10 * [False]
+
+
+def test_a_large_grey_photograph_is_told_by_a_glance(tmp_path):
+    grey = Image.linear_gradient("L").resize((600, 500))
+    coloured = grey.convert("RGB")
+    coloured.paste((200, 60, 60), (100, 100, 140, 140))
+    for number, (image, channels) in enumerate([(grey.convert("RGB"), 1), (coloured, 3)]):
+        (tmp_path / str(number)).mkdir()
+        image.save(tmp_path / str(number) / "a.jpg")
+        report = read(tmp_path / str(number)).report
+        assert report["stored_shape"] == [channels, 64, 64]
+        assert ("stored in colour, but all grey: 1" in report["notes"]) == (channels == 1)
 
 
 PARTS = st.text(st.sampled_from("ab.\\ é"), max_size=3)

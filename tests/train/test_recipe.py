@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ficta import presets
-from ficta.api import recipe_for
+from ficta.api import plan, recipe_for, train
 from ficta.base.errors import UsageError
 from ficta.models.registry import FAMILIES
 from ficta.runs.folder import RunFolder
@@ -111,6 +112,17 @@ def test_wrong_settings(assignment: str, said: str) -> None:
         recipe_for("vae", "digits", {"seed": 1}, [assignment])
     assert said in str(wrong.value)
     assert "\n" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "data", [np.zeros((300, 8, 8), np.uint8), [1, 2], None, b"photos"], ids=lambda data: type(data).__name__
+)
+def test_data_that_are_no_path_are_a_wrong_call_that_says_what_to_give(data: Any) -> None:
+    for call in (train, plan):
+        with pytest.raises(UsageError, match=r"give a path or a name \(digits, .*np\.save") as wrong:
+            call("vae", data)
+        assert f"data is a {type(data).__name__}; " in str(wrong.value)
+        assert "\n" not in str(wrong.value)
 
 
 def test_an_unknown_name_and_two_targets() -> None:

@@ -231,10 +231,9 @@ def data(
     settings = {
         "data": {"labels": labels, "max_skipped": max_skipped, "mirror": mirror, "image": _image(size, channels, fit)}
     }
-    asked = recipe_for("vae", path, settings, assignments or []).data
-    report = survey(asked, ProgressShower()).report
+    report = survey(recipe_for("vae", path, settings, assignments or []).data, ProgressShower()).report
     _out(report) if as_json else typer.echo(describe(report))
-    check_skipped(report, asked)
+    check_skipped(report)
 
 
 @app.command()

@@ -49,16 +49,17 @@ def idx_stream(path: Path) -> Stream:
     return Stream(str(path), np.dtype(IDX_TYPES[magic[2]]), shape, lambda: _skip(opener(), start))
 
 
-def idx_file(path: Path) -> list[ArrayPart]:
-    """Read a file of pictures, and the labels that stand beside it under the matching name."""
+def idx_labels(path: Path) -> Path | None:
+    """The file of labels that stands beside a file of pictures under the matching name, if there is one."""
     named = IDX_NAME.fullmatch(path.name)
-    labels = None
-    if named:
-        beside = path.parent.glob("*")
-        wanted = f"{named['stem']}labels".lower()
-        found = sorted(other for other in beside if _idx_key(other) == wanted)
-        labels = label_names(idx_stream(found[0])) if found else None
-    return [pictures(idx_stream(path), None, labels)]
+    wanted = f"{named['stem']}labels".lower() if named else None
+    return min((other for other in path.parent.iterdir() if _idx_key(other) == wanted), default=None)
+
+
+def idx_file(path: Path) -> list[ArrayPart]:
+    """Read a file of pictures, and the labels that stand beside it."""
+    labels = idx_labels(path)
+    return [pictures(idx_stream(path), None, label_names(idx_stream(labels)) if labels else None)]
 
 
 def idx_folder(folder: Path) -> list[ArrayPart]:

@@ -15,6 +15,7 @@ from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress, silent
 from ficta.base.seeds import mix
 from ficta.base.spec import Spec, class_condition
+from ficta.base.words import plural
 from ficta.data import cache, splits
 from ficta.data.codec import Chunk, Codec
 from ficta.data.dataset import Dataset, Split
@@ -36,7 +37,7 @@ def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
         DataError: more was skipped than ``data.max_skipped`` allows; and what ``survey`` raises.
     """
     dataset = survey(settings, progress)
-    check_skipped(dataset.report, settings)
+    check_skipped(dataset.report)
     return dataset
 
 
@@ -101,7 +102,7 @@ def _build(key: str, source: Source, codec: Codec) -> None:
             source.progress("reading", collected.done, listing.count)
         if not collected.labels:
             raise DataError(
-                f"{source.place}: none of {collected.done} files could be read: {_some(collected.skipped)}; "
+                f"{source.place}: none of {plural(collected.done, 'file')} could be read: {_some(collected.skipped)}; "
                 "save them as PNG or JPEG, or name another folder"
             )
         names = _natural({label for label in collected.labels if label is not None})
@@ -164,24 +165,21 @@ class _Collected:
         }
 
 
-def check_skipped(report: Mapping[str, Any], settings: DataSettings) -> None:
+def check_skipped(report: Mapping[str, Any]) -> None:
     """Refuse data of which too much was skipped.
 
     Raises:
         DataError: more than ``data.max_skipped`` allows.
     """
-    skipped, total = report["skipped"], report["read"] + len(report["skipped"])
-    if len(skipped) > settings.max_skipped * total:
-        raise DataError(
-            f"{settings.path}: {len(skipped)} of {total} files could not be read, more than data.max_skipped = "
-            f"{settings.max_skipped:g} allows: {_some(skipped)}; mend or remove them, or raise --max-skipped"
-        )
+    if report["refused"]:
+        raise DataError(f"{report['source']}: {report['refused']}; skipped: {_some(report['skipped'])}")
 
 
 def _condition(entry: cache.Entry, settings: DataSettings) -> Spec:
     missing = int((entry.labels < 0).sum())
     if missing:
-        how_many = "none of its samples has" if missing == len(entry.labels) else f"{missing} of its samples lack"
+        some = plural(missing, "of its samples lacks", "of its samples lack")
+        how_many = "none of its samples has" if missing == len(entry.labels) else some
         raise UsageError(
             f"data.conditional needs a label for every sample, but in {settings.path} {how_many} one; "
             "sort the files into a folder for each label, add a labels.csv (file,label), or leave --conditional out"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ficta.base.errors import DataError
+from ficta.base.words import plural
 from ficta.data.listing import Entry
 
 SPLITS: Mapping[str, str] = {
@@ -118,9 +119,9 @@ def _check_table(names: Sequence[str], labels: Mapping[str, str], place: str) ->
     if unknown:
         raise DataError(f"{place}: the table of labels names {_some(unknown)} that are not there: correct the table")
     without = Counter(name in labels for name in names)[False]
-    return [f"{without} files have no label in the table"] if without else []
+    return [f"{plural(without, 'file has', 'files have')} no label in the table"] if without else []
 
 
 def _some(names: Sequence[str]) -> str:
     more = ", …" if len(names) > SHOWN else ""
-    return f"{len(names)} file{'s' if len(names) > 1 else ''} ({', '.join(names[:SHOWN])}{more})"
+    return f"{plural(len(names), 'file')} ({', '.join(names[:SHOWN])}{more})"

@@ -19,6 +19,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "P
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # EXIF tag
 UPRIGHT, SIDEWAYS = 1, range(5, 9)  # its values; those of the latter swap width and height
+GLANCE = (128, 128)  # a JPEG that is only asked for its colours is decoded about so large
 
 Unreadable = (
     OSError,
@@ -60,6 +61,7 @@ class Picture:
         mode: its own mode, in Pillow's words.
         notes: what was converted on the way.
         kept: whether it was upright and of the target's size already.
+        faded: whether it showed colours, which the target has no channels for.
     """
 
     pixels: np.ndarray
@@ -67,22 +69,31 @@ class Picture:
     mode: str
     notes: tuple[str, ...]
     kept: bool
+    faded: bool
 
 
 class NotAPicture(Exception):  # noqa: N818 - the reason why an item is skipped, never shown as an error
     """A file that cannot be used, with the reason."""
 
 
-def look(file: BinaryIO) -> tuple[tuple[int, int], bool]:
-    """Read a picture's header: its upright (width, height), and whether it is grey.
+def look(file: BinaryIO, colours: bool) -> tuple[tuple[int, int], bool]:
+    """Read a picture's header, and its pixels only if they must tell whether it is grey.
+
+    Args:
+        file: the picture.
+        colours: whether it matters if it is grey.
+
+    Returns:
+        Its upright (width, height), and whether it shows colours (False if that does not matter).
 
     Raises:
-        NotAPicture: the header cannot be read.
+        NotAPicture: the header, or a pixel that was asked for, cannot be read.
     """
     try:
         with _open(file) as image:
-            turned = "exif" in image.info and _orientation(image) in SIDEWAYS
-            return (image.size[::-1] if turned else image.size), _is_grey(image)
+            size = image.size[::-1] if _lies_sideways(image) else image.size
+            image.draft(None, GLANCE)
+            return size, colours and _shows_colours(image)
     except Unreadable as error:
         raise NotAPicture(reason(error)) from None
 
@@ -98,8 +109,7 @@ def decode(file: BinaryIO, target: Target) -> Picture:
             size, mode = image.size, image.mode
             notes = _notes(image)
             sides = (2 * target.width, 2 * target.height)
-            sideways = "exif" in image.info and _orientation(image) in SIDEWAYS
-            image.draft(None, sides[::-1] if sideways else sides)  # large JPEGs come at a half, a quarter …
+            image.draft(None, sides[::-1] if _lies_sideways(image) else sides)  # large JPEGs come at a half …
             upright = ImageOps.exif_transpose(image)
             upright.load()
             orientation = _orientation(image)  # some formats say it behind the pixels
@@ -108,13 +118,16 @@ def decode(file: BinaryIO, target: Target) -> Picture:
     upright = _to_8_bits(upright, notes)
     try:
         fitted = fit(upright, target)
+        faded = target.channels == 1 and _shows_colours(upright)
     except ValueError as error:  # Pillow has no conversion from this mode
         raise NotAPicture(f"{mode}: {error}") from None
+    if target.channels == 1 and not faded and not _holds_no_colours(mode):
+        notes.append("stored in colour, but all grey")
     if orientation != UPRIGHT:
-        notes.append("turned upright, as their EXIF orientation says")
+        notes.append("turned upright, as their orientation says")
     width, height = size[::-1] if orientation in SIDEWAYS else size
     kept = orientation == UPRIGHT and size == (target.width, target.height)
-    return Picture(fitted, f"{width}x{height}", mode, tuple(notes), kept)
+    return Picture(fitted, f"{width}x{height}", mode, tuple(notes), kept, faded)
 
 
 def fit(image: Image.Image, target: Target) -> np.ndarray:
@@ -124,12 +137,9 @@ def fit(image: Image.Image, target: Target) -> np.ndarray:
     stands over; ``pad`` shows all of the picture on black (on nothing, with an alpha channel).
     """
     mode = MODES[target.channels]
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    if image.mode == "RGBA" and mode != "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = _common(image)
+    if mode != "RGBA":
+        image = _on_white(image)
     if image.mode != mode:
         image = image.convert(mode)
     size = (target.width, target.height)
@@ -137,6 +147,19 @@ def fit(image: Image.Image, target: Target) -> np.ndarray:
         image = _pad(image, size) if target.fit == "pad" else ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)  # HWC => CHW
+
+
+def _common(image: Image.Image) -> Image.Image:
+    """The same picture in mode 1, L or RGB; in RGBA if some of it is transparent."""
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("1", "L", "RGB") else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -174,16 +197,26 @@ def _open(file: BinaryIO) -> Image.Image:
     return Image.open(file, formats=load_formats())
 
 
-def _is_grey(image: Image.Image) -> bool:
-    if image.mode == "P":
-        colours = np.asarray(image.convert("RGB"))
-        return bool((colours == colours[..., :1]).all())
-    return is_grey_mode(image.mode)
+def _shows_colours(image: Image.Image) -> bool:
+    """Whether a pixel is not grey: many grey pictures are stored as RGB."""
+    if _holds_no_colours(image.mode):
+        return False
+    pixels = np.asarray(_on_white(_common(image)))
+    if pixels.ndim == 2:
+        return False
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    return not (np.array_equal(red, green) and np.array_equal(green, blue))
 
 
-def is_grey_mode(mode: str) -> bool:
-    """Whether pictures of this Pillow mode are grey, whatever they show; those with a palette ("P") may be or not."""
+def _holds_no_colours(mode: str) -> bool:
+    """Whether pictures of this Pillow mode are grey, whatever they show."""
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
+
+
+def _lies_sideways(image: Image.Image) -> bool:
+    """Whether a header swaps width and height, in EXIF or XMP; Pillow gives the size of a TIFF upright already."""
+    says = image.format != "TIFF" and not image.info.keys().isdisjoint(("exif", "xmp"))  # else a PNG would be decoded
+    return says and _orientation(image) in SIDEWAYS
 
 
 def _orientation(image: Image.Image) -> int:

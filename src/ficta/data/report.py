@@ -16,7 +16,7 @@ from ficta.data.settings import DataSettings
 FEW = 200  # training samples below which a model mostly learns copies
 IMBALANCE = 10  # times that the largest label may outnumber the smallest
 MOST_SIZES = 20  # kinds listed in the report, of sizes above all
-SHOWN = 10  # labels, skipped files and sizes shown to people
+SHOWN = 10  # labels and sizes shown to people
 
 
 def build_report(
@@ -51,6 +51,7 @@ def build_report(
         "content_hash": facts["content_hash"],
     }
     report["training_sees"] = _seen(report, spec)
+    report["refused"] = _refused(report, settings.max_skipped)
     report["warnings"] = _warnings(report, origin)
     return report
 
@@ -62,7 +63,7 @@ def describe(report: Mapping[str, Any]) -> str:
         f"source      {report['source']} ({report['kind']})",
         f"read        {count(report['read'])}",
         f"skipped     {count(len(report['skipped']))}",
-        *(f"            {item['name']}: {item['reason']}" for item in report["skipped"][:SHOWN]),
+        *(f"            {item['name']}: {item['reason']}" for item in report["skipped"]),
         f"ignored     {_listed(report['ignored']) or 'none'}",
         f"sizes       {_listed(report['sizes'], report['size_kinds'])}",
         f"modes       {_listed(report['modes'])}",
@@ -72,11 +73,23 @@ def describe(report: Mapping[str, Any]) -> str:
         "splits      "
         + ", ".join(f"{name} {count(n)} ({report['split_origin'][name]})" for name, n in report["splits"].items()),
         f"content     {report['content_hash'][:16]}",
+        *([f"refused     training stops here: {report['refused']}"] if report["refused"] else []),
         f"training    {report['training_sees']}",
         *(f"note        {note}" for note in report["notes"]),
         *(f"warning     {warning}" for warning in report["warnings"]),
     ]
     return "\n".join(lines)
+
+
+def _refused(report: Mapping[str, Any], max_skipped: float) -> str | None:
+    """Why training refuses the data, and the way out; None if it does not."""
+    skipped, total = len(report["skipped"]), report["read"] + len(report["skipped"])
+    if skipped <= max_skipped * total:
+        return None
+    return (
+        f"{count(skipped)} of {plural(total, 'file')} could not be read, more than data.max_skipped = "
+        f"{max_skipped:g} allows; mend or remove them, or raise --max-skipped"
+    )
 
 
 def _most(tally: Mapping[str, int]) -> dict[str, int]:
@@ -112,7 +125,7 @@ def _seen(report: Mapping[str, Any], spec: Spec) -> str:
     shape = " x ".join(f"{length} {axis}" for axis, length in zip(spec.axes, spec.shape, strict=True))
     values = f"{spec.levels} levels in [-1, 1]" if spec.kind == "continuous" else "values 0 and 1"
     condition = f", one of {len(spec.condition.categories)} labels" if spec.condition else ""
-    return f"{count(report['splits']['train'])} samples of {shape}, {values}{condition}"
+    return f"{plural(report['splits']['train'], 'sample')} of {shape}, {values}{condition}"
 
 
 def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]:
@@ -127,12 +140,12 @@ def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]
     ]
     if duplicates["across_splits"]:
         found.append(
-            f"{count(duplicates['across_splits'])} pictures stand in more than one of the source's splits: "
+            f"{count(duplicates['across_splits'])} pictures have exact copies in another of the source's splits: "
             "what is measured on test will look better than it is"
         )
     if duplicates["groups_with_different_labels"]:
-        groups = plural(duplicates["groups_with_different_labels"], "picture")
-        found.append(f"{groups} stand in the source several times, with different labels")
+        pictures = plural(duplicates["groups_with_different_labels"], "picture has", "pictures have")
+        found.append(f"{pictures} exact copies in the source under another label")
     found += _label_warnings(report)
     low, high = report["stored_range"]
     if low == high:
@@ -146,7 +159,7 @@ def _label_warnings(report: Mapping[str, Any]) -> list[str]:
     found = []
     categories, counts = report["categories"], report["labels"]["train"]
     if categories and report["unlabelled"]:
-        found.append(f"{count(report['unlabelled'])} of {count(report['read'])} pictures have no label")
+        found.append(f"{count(report['unlabelled'])} of {plural(report['read'], 'picture')} without a label")
     if len(categories) == 1:
         found.append(f"all labelled pictures have the same label, {categories[0]!r}")
     absent = [name for name, number in counts.items() if not number]

@@ -27,7 +27,6 @@ from ficta.data.pictures import (
     Target,
     decode,
     fit,
-    is_grey_mode,
     load_formats,
     look,
     reason,
@@ -87,19 +86,21 @@ def scan_pictures(source: Source, wish: Wish, drawn: bool) -> Iterator[Chunk]:
 
 
 def _scan_files(source: FileSource, wish: Wish) -> Iterator[Chunk]:
-    """Believe the first few headers; at the first picture that gives them the lie, look at all and start over."""
+    """Believe the first few pictures; at the first that gives them the lie, look at all and start over."""
     entries = source.listing().entries
     with ThreadPoolExecutor(_threads()) as pool:
-        met = _survey(source, entries[:FEW], wish, pool)
+        met, certain = _survey(source, entries[:FEW], _Met(wish), pool), _Met(wish)
         target = met.target()
         unread: set[str] = set()  # has no say in size and channels, whatever its header tells
 
         def decided() -> Target:
-            return _survey(source, [entry for entry in entries if entry.name not in unread], wish, pool).target()
+            return _survey(source, [entry for entry in entries if entry.name not in unread], certain, pool).target()
 
         for batch, results, said in _decoded(source, entries, target, pool):
             unread |= _unread(batch, results)
-            if not all(met.foretells(result) for result in results if isinstance(result, Picture)):
+            pictures = [result for result in results if isinstance(result, Picture)]
+            if not all(map(met.foretells, pictures)):
+                certain = _Met(wish, all_grey=not any(picture.faded for picture in pictures))
                 break
             yield _chunk(batch, results, said, target)
         else:
@@ -119,7 +120,7 @@ def _unread(batch: Sequence[Entry], results: Sequence[Picture | str]) -> set[str
 
 @dataclasses.dataclass(frozen=True)
 class _Met:
-    """What some headers say of size and channels.
+    """What some pictures say of size and channels, before they are decoded for good.
 
     Attributes:
         wish: what the settings ask for.
@@ -149,21 +150,23 @@ class _Met:
 
     def foretells(self, picture: Picture) -> bool:
         """Whether a picture decoded for ``target()`` surely leaves it as it is."""
-        return (self.size_is_settled or picture.kept) and (self.channels_are_settled or is_grey_mode(picture.mode))
+        return (self.size_is_settled or picture.kept) and (self.channels_are_settled or not picture.faded)
 
 
-def _survey(source: FileSource, entries: Sequence[Entry], wish: Wish, pool: ThreadPoolExecutor) -> _Met:
-    """Look at the headers, as far as need be, to settle size and channels."""
+def _survey(source: FileSource, entries: Sequence[Entry], met: _Met, pool: ThreadPoolExecutor) -> _Met:
+    """Look at headers, and at pixels that may be coloured, as far as ``met`` leaves size and channels unsettled."""
+    wish, open_channels = met.wish, not met.channels_are_settled
 
     def read(entry: Entry) -> _Met:
+        nonlocal open_channels
         try:
             with source.open(entry.name) as file:
-                size, grey = look(file)
-                return _Met(wish, frozenset([size]), grey)
+                size, coloured = look(file, open_channels)
+                open_channels = open_channels and not coloured  # one settles them: no need to decode the others
+                return _Met(wish, frozenset([size]), not coloured)
         except (NotAPicture, OSError):
             return _Met(wish)  # decoding meets it again, and says why
 
-    met = _Met(wish)
     done = 0
     for batch, results, _ in _batches(pool, read, entries):
         met = functools.reduce(_Met.joined, results, met)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ficta.base.words import nearest
 from ficta.data.arrays import Stream, pictures
 from ficta.data.download import NAMED, obtain
 from ficta.data.folders import FolderSource, ZipSource, check_labels
-from ficta.data.formats import IDX_NAME, idx_file, idx_folder, idx_images, npy_file, npz_file
+from ficta.data.formats import IDX_NAME, idx_file, idx_folder, idx_images, idx_labels, npy_file, npz_file
 from ficta.data.listing import ArrayPart, ArraySource, Manifest, Source
 from ficta.data.pictures import EXTENSIONS, reason
 from ficta.data.settings import DataSettings
@@ -46,9 +46,9 @@ def _open(settings: DataSettings, progress: Progress) -> Source:
         folder = obtain(settings.path, settings.mirror, progress)
         return _idx_folder(folder, progress)
     path = Path(settings.path).expanduser()
-    if not path.exists():
-        raise UsageError(f"data {settings.path}: no such path or name; {_there_is(path)}")
     try:
+        if not path.exists():
+            raise UsageError(f"data {settings.path}: no such path or name; {_there_is(path)}")
         return _open_path(path, check_labels(settings.labels), progress)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}") from None
@@ -63,8 +63,7 @@ def _open_path(path: Path, table: Path | None, progress: Progress) -> Source:
     if IDX_NAME.fullmatch(path.name) or suffix in (".idx", ".idx3-ubyte"):
         if "labels" in path.name:
             raise UsageError(f"data {path} holds labels; give the file of pictures, or the folder")
-        beside = [other for other in path.parent.iterdir() if IDX_NAME.fullmatch(other.name)]
-        return _arrays("idx", path, [path, *beside], progress, lambda: idx_file(path))
+        return _arrays("idx", path, _with_labels([path]), progress, lambda: idx_file(path))
     if suffix == ".npy":
         return _arrays("numpy", path, [path], progress, lambda: npy_file(path))
     if suffix == ".npz":
@@ -77,15 +76,21 @@ def _open_path(path: Path, table: Path | None, progress: Progress) -> Source:
 
 
 def _idx_folder(folder: Path, progress: Progress) -> Source:
-    files = [path for path in folder.iterdir() if IDX_NAME.fullmatch(path.name)]
+    files = _with_labels(idx_images(folder).values())
     return _arrays("idx", folder, files, progress, lambda: idx_folder(folder))
+
+
+def _with_labels(images: Iterable[Path]) -> list[Path]:
+    """IDX files of pictures, and the files of their labels."""
+    return [file for path in images for file in (path, idx_labels(path)) if file]
 
 
 def _arrays(
     kind: str, path: Path, files: list[Path], progress: Progress, read: Callable[[], list[ArrayPart]]
 ) -> ArraySource:
+    """A source that reads ``files``, and no others, as ``path`` asks for them."""
     manifest: Manifest = [(str(path.absolute()), 0, 0)]  # the same files may be opened one by one, or as a folder
-    for file in sorted(set(files)):
+    for file in files:
         stat = file.stat()
         manifest.append((str(file.absolute()), stat.st_size, stat.st_mtime_ns))
     return ArraySource(kind, str(path), manifest, progress, read)
