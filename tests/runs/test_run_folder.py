@@ -501,3 +501,15 @@ def test_more_memory_than_there_is(tmp_path: Path, ficta: Callable[..., Ficta]) 
     assert done.code == 1
     assert "out of memory: lower train.batch" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("not for this device"), RuntimeError("shapes differ")])
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    error: RuntimeError, tmp_path: Path, train_small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(session, "Loop", fail)
+    with pytest.raises(type(error), match=str(error)):
+        train_small("vae", tmp_path / "run")

@@ -102,7 +102,8 @@ def _memory_explained() -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         told = str(error).splitlines()[0] if str(error) else "no more to be had"
-        if type(error) is RuntimeError and "allocate memory" not in told:  # as torch says it for the CPU
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and "allocate memory" not in told:  # as torch says it for the CPU, in a plain RuntimeError
             raise
         raise FictaError(f"out of memory: lower train.batch, or take smaller networks ({told})") from None
 
@@ -206,9 +207,7 @@ def prepare(
 ) -> Ready:
     """Put the first weights in place, measure the rate, resolve what was left open."""
     settings = recipe.train
-    if (
-        recipe.networks and settings.layout == "auto"
-    ):  # own networks may count on the usual order, as x.view(n, -1) does
+    if recipe.networks and settings.layout == "auto":  # own networks may count on it: x.view(len(x), -1)
         settings = settings.model_copy(update={"layout": "contiguous"})
     family = new_family(recipe, dataset, networks, start)
     store, validation = (
