@@ -26,6 +26,7 @@ from ficta.data.ingest import ingest
 from ficta.data.sources import DIGITS
 from ficta.models.family import Decodes, Encodes, SampleSettings
 from ficta.models.registry import FAMILIES
+from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run as StoredRun
 from ficta.runs.run import find_runs
 from ficta.runs.sampling import label_index, sample
@@ -267,7 +268,7 @@ def train(
             Run(folder, network).report()
         raise
     except FinishedRun:
-        if _is_reported(folder):
+        if RunFolder(folder).is_reported:
             raise  # else it was killed after its last step, and what follows is still to be drawn
     run = Run(folder, network)
     if leads:
@@ -345,13 +346,6 @@ def _asked(
         names = {role: _signature(module) for role, module in network.items()}
         recipe = recipe.model_copy(update={"networks": names})
     return recipe
-
-
-def _is_reported(folder: Path) -> bool:
-    """Whether the report was drawn after the last state was saved."""
-    states = [path.stat().st_mtime_ns for path in (folder / "state").glob("*.safetensors")]
-    report = folder / "report.html"
-    return report.exists() and report.stat().st_mtime_ns >= max(states, default=0)
 
 
 def _in_processes(recipe: Recipe, work: Callable[..., None], *arguments: Any) -> None:

@@ -169,6 +169,12 @@ class RunFolder:
         """Whether a state was saved."""
         return bool(self._states())
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether the report was drawn after the last state was saved."""
+        report, states = self.path / "report.html", self._states()
+        return report.exists() and all(report.stat().st_mtime_ns >= state.stat().st_mtime_ns for state in states)
+
     def latest_seen(self) -> int:
         """Samples seen by the newest state; 0 if there is none."""
         states = self._states()
