@@ -96,7 +96,9 @@ def compiles(device: torch.device) -> bool:
 
 def lay_out(network: Network, layout: Layout = "channels_last") -> Network:
     """Put the weights of 2-d convolutions into this memory order."""
-    network.to(memory_format=_formats()[layout])  # type: ignore[call-overload]
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.to(memory_format=_formats()[layout])
     return network
 
 

@@ -11,12 +11,13 @@ from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
 from ficta.compute.device import lay_out_like
 from ficta.nets.parts import Act, Activation, Initial, initialise
+from ficta.nets.transposed import Transposed1d, Transposed2d, Transposed3d
 
 CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-UP: dict[int, type[nn.ConvTranspose1d] | type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
-    1: nn.ConvTranspose1d,
-    2: nn.ConvTranspose2d,
-    3: nn.ConvTranspose3d,
+UP: dict[int, type[Transposed1d] | type[Transposed2d] | type[Transposed3d]] = {
+    1: Transposed1d,
+    2: Transposed2d,
+    3: Transposed3d,
 }
 FEWEST = 2  # stages without named channels; one convolution alone sees too little
 SMALLEST = 4  # without named channels, stages halve until the shortest axis is this long or shorter
