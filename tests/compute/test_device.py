@@ -57,6 +57,12 @@ def test_layout_changes_strides_and_no_value() -> None:
     torch.testing.assert_close(layer(batch), before)
 
 
+def test_layers_on_other_axes_stay_as_they_are() -> None:
+    layers = nn.Sequential(nn.Conv1d(3, 8, 3), nn.Conv3d(3, 8, 3), nn.Linear(3, 8))
+    before = [weight.stride() for weight in layers.parameters()]
+    assert [weight.stride() for weight in machine.lay_out(layers).parameters()] == before
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5, 6)])
 def test_only_pictures_are_laid_out(shape: tuple[int, ...]) -> None:
     x = torch.zeros(shape)
