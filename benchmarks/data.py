@@ -7,7 +7,7 @@ temporary files. Figures go to benchmarks/results/data.json, the plot to docs/im
 
 - ingestion: `ingest` of 25,000 JPEGs in a zip, first start and second, beside a bare Pillow loop over the same zip;
   each round in a process of its own;
-- streaming: training steps with the data memory-mapped (data.resident_limit=0) and in memory, one after the other;
+- streaming: training steps with the data memory-mapped and in memory, one after the other;
 - growth: 6,000 pictures of MNIST, repeated 10 and 100 times. Steps take turns as above. The second start, an epoch's
   batches without training, and anonymous memory (while a process ingests and trains streamed) are measured in a process
   of its own for each round and size; round 0 is the first start, which fills the cache.

@@ -103,10 +103,10 @@ class Run:
         family, codec = self.stored.family, self.stored.codec
         if not isinstance(family, Encodes):
             raise UsageError(f"a {self.recipe['family']} has no way from data to latents; a 'vae' has")
-        with torch.no_grad():
-            data = codec.encode(torch.from_numpy(np.ascontiguousarray(items)))
-            if tuple(data.shape[1:]) != codec.spec.shape:
-                raise UsageError(f"items of shape {tuple(data.shape[1:])}, but this run knows {codec.spec.shape}")
+        data = codec.encode(torch.from_numpy(np.ascontiguousarray(items)))
+        if tuple(data.shape[1:]) != codec.spec.shape:
+            raise UsageError(f"items of shape {tuple(data.shape[1:])}, but this run knows {codec.spec.shape}")
+        with self.stored.inference():
             return family.encode(data, self._condition(labels, len(items))).numpy()
 
     def decode(self, z: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
@@ -121,7 +121,7 @@ class Run:
         latent = torch.as_tensor(z, dtype=torch.float32)
         if latent.ndim != 2 or latent.shape[1] != family.latent_dim:
             raise UsageError(f"latents of shape {tuple(latent.shape)}, but this run knows (n, {family.latent_dim})")
-        with torch.no_grad():
+        with self.stored.inference():
             return self.stored.codec.decode(family.decode(latent, self._condition(labels, len(latent))))
 
     def interpolate(

@@ -15,6 +15,7 @@ from PIL import Image
 import ficta as package
 from ficta import api
 from ficta.base.errors import UsageError
+from ficta.compute import device as machine
 from ficta.compute import tensors
 from ficta.data.ingest import ingest
 from ficta.explore import pictures
@@ -143,6 +144,32 @@ def test_to_latents_and_back(name: str, small_runs: Callable[[str], Path]) -> No
     walk = run.interpolate(latents[0], latents[1], 5, *([["3"] * 5] if labels else []))
     assert walk.shape == (5, 1, 8, 8)
     assert np.abs(walk[[0, -1]].astype(int) - again[:2]).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("trained", "here", "used"),
+    [
+        ("bf16", True, torch.bfloat16),
+        ("bf16", False, torch.float32),  # many times slower than float32 without the instructions
+        ("float32", True, torch.float32),
+    ],
+)
+def test_a_run_is_used_in_the_number_format_it_was_trained_in(
+    trained: str,
+    here: bool,
+    used: torch.dtype,
+    train_small: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = api.open_run(train_small("vae", tmp_path / "run", f"train.precision={trained}", "train.samples=32"))
+    monkeypatch.setattr(machine, "multiplies_in_bf16", lambda device: here)
+    seen: list[torch.dtype] = []
+    for network in (run.stored.family.encoder, run.stored.family.decoder):
+        network.register_forward_hook(lambda module, given, out: seen.append(out.dtype))  # type: ignore[operator]
+    run.decode(run.encode(run.sample(2)))
+    assert seen == [used] * 3
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_a_walk_keeps_the_length_and_may_stand_still() -> None:

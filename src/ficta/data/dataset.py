@@ -72,10 +72,13 @@ class Store:
     def __len__(self) -> int:
         return len(self._split)
 
-    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compact batch (B, *stored shape) and labels int64 (B,) of ``indices``, int64 (B,) on the CPU."""
+    def gather(self, indices: Tensor, *, labelled: bool = True) -> tuple[Tensor, Tensor | None]:
+        """Compact batch (B, *stored shape) and labels int64 (B,) of ``indices``, int64 (B,) on the CPU.
+
+        Without labels, or where they are not asked for, None takes their place.
+        """
         on_device = indices.to(self._device)
-        labels = None if self._labels is None else self._labels[on_device]
+        labels = self._labels[on_device] if labelled and self._labels is not None else None
         if self._data is not None:
             return self._data[on_device], labels
         streamed = torch.from_numpy(np.asarray(self._split.stored[self._split.rows[indices.numpy()]]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ficta.base.errors import FictaError, UsageError
@@ -15,7 +17,7 @@ from ficta.compute import device as machine
 from ficta.compute import tensors
 from ficta.data.codec import Codec
 from ficta.data.registry import codec_from_facts
-from ficta.models.family import Family
+from ficta.models.family import Family, device_of
 from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 
@@ -97,6 +99,14 @@ class Run:
             ) from None
         machine.keep_freed_memory()
         return machine.lay_out(family.eval().requires_grad_(False), self.recipe["train"]["layout"])
+
+    @contextlib.contextmanager
+    def inference(self) -> Iterator[None]:
+        """Without gradients, and in the number format that the run was trained in if this machine multiplies in it."""
+        device = device_of(self.family)
+        in_bf16 = self.recipe["train"]["precision"] == "bf16" and machine.multiplies_in_bf16(device)
+        with torch.no_grad(), machine.autocast(device, "bf16" if in_bf16 else "float32"):
+            yield
 
 
 def find_runs(folder: Path) -> list[Path]:

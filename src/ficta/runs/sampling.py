@@ -39,7 +39,6 @@ def labels_of(run: Run, n: int, label: str | None = None) -> Sequence[str] | Non
     return [label or condition.categories[index % len(condition.categories)] for index in range(n)]
 
 
-@torch.no_grad()
 def sample(
     run: Run,
     n: int,
@@ -49,7 +48,7 @@ def sample(
     options: SampleSettings | None = None,
     chunk: int = CHUNK,
 ) -> Iterator[np.ndarray]:
-    """Make ``n`` samples, some at a time; sample i depends on (seed, i) and its label alone.
+    """Make ``n`` samples, some at a time; sample i depends on (seed, i) and its label alone, but for rounding.
 
     Args:
         run: a trained run.
@@ -75,4 +74,6 @@ def sample(
         if codec.spec.condition is not None:
             turns = torch.arange(first, first + count, device=device) % len(codec.spec.condition.categories)
             condition = turns if index is None else torch.full_like(turns, index)
-        yield codec.decode(family.sample(count, condition, options=options or SampleSettings(), seed=seed, first=first))
+        with run.inference():
+            made = family.sample(count, condition, options=options or SampleSettings(), seed=seed, first=first)
+        yield codec.decode(made)

@@ -210,9 +210,8 @@ def prepare(
     if recipe.networks and settings.layout == "auto":  # own networks may count on it: x.view(len(x), -1)
         settings = settings.model_copy(update={"layout": "contiguous"})
     family = new_family(recipe, dataset, networks, start)
-    store, validation = (
-        Store(dataset.splits[name], device, recipe.data.resident_limit) for name in ("train", "validation")
-    )
+    limit = 0 if device.type == "cpu" else recipe.data.resident_limit  # a CPU reads the mapped cache where it lies
+    store, validation = (Store(dataset.splits[name], device, limit) for name in ("train", "validation"))
 
     def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper:
         mine = copy.deepcopy(family) if weights is None else weights

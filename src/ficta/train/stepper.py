@@ -114,10 +114,11 @@ class Stepper:
         """This process's share of the step: row k of the step is position ``seen + k`` of the order."""
         for turn in range(self.settings.accumulate):
             start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
-            stored, condition = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
+            indices = self.order.indices(self.seen + start, self.settings.batch)
+            stored, condition = self.store.gather(indices, labelled=self.family.spec.condition is not None)
             noise = self._noise("data", start)
             data = machine.lay_out_batch(self.codec.encode(stored, noise), self.way.layout)
-            yield Micro(data, condition if self.family.spec.condition else None, start)
+            yield Micro(data, condition, start)
 
     def _noise(self, name: str, start: int) -> Noise:
         key = mix(self.seed, "step", name, self.seen)
@@ -160,8 +161,9 @@ class Stepper:
 
     def _count(self, phase: Phase, losses: Losses) -> None:
         """Add to the sums that the next report divides; nothing here waits for the device."""
-        for name, values in {phase.name: losses.value.detach(), **losses.terms}.items():
-            row = torch.stack([values.double().sum(), torch.full_like(values[0], len(values), dtype=torch.float64)])
+        values = torch.stack([losses.value.detach(), *losses.terms.values()]).sum(1, dtype=torch.float64)
+        rows = torch.stack([values, torch.full_like(values, len(losses.value))], 1)
+        for name, row in zip([phase.name, *losses.terms], rows.unbind(), strict=True):
             self.sums[name] = self.sums[name] + row if name in self.sums else row
 
     def take_means(self) -> dict[str, float]:
