@@ -55,10 +55,12 @@ class Session:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is measured, and the row's name."""
-        rows = [("train", f"train {self.network} {self.batch} {self.kind}")]
-        if self.kind == "float32" and self.batch == BATCHES[0]:
-            rows += [(what, f"{what} {self.network}") for what in ("sample", "encode", "latency")]
-        return [row for row in rows if row != ("encode", "encode article-gan")]
+        uses = {"float32": ("sample", "encode", "latency"), "best": ("sample", "encode")}
+        if self.network == "article-gan":
+            uses = {kind: tuple(what for what in whats if what != "encode") for kind, whats in uses.items()}
+        smallest = self.batch == BATCHES[0]
+        used = [(what, f"{what} {self.network} {self.kind}") for what in uses.get(self.kind, ()) if smallest]
+        return [("train", f"train {self.network} {self.batch} {self.kind}"), *used]
 
 
 def peers_of(kind: str) -> dict[str, tuple[Peer, ...]]:

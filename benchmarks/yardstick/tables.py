@@ -11,6 +11,8 @@ HEADINGS = {  # by (what, kind of training); a section's unit stands with it
     ("train", "best"): "Training, best against best (samples/s)",
     ("sample", "float32"): "Sampling 10,000 latents, 256 at a time, float32 (samples/s)",
     ("encode", "float32"): "Encoding 10,000 pictures, 256 at a time, float32 (samples/s)",
+    ("sample", "best"): "Sampling 10,000 latents, 256 at a time, each as it trained fastest (samples/s)",
+    ("encode", "best"): "Encoding 10,000 pictures, 256 at a time, each as it trained fastest (samples/s)",
     ("latency", "float32"): "One sample at batch 1 (ms; each reading is a median of 50)",
     ("start", "start"): "Process start to the end of the first step (s)",
 }

@@ -17,7 +17,6 @@ import time
 import traceback
 from pathlib import Path
 
-import torch._dynamo  # optimisers import it at first use; here it is imported once for all jobs
 import torch.multiprocessing
 
 from ficta import api

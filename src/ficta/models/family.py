@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
+from ficta.compute.adam import Adam
 from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
 
@@ -84,12 +85,9 @@ class OptimiserSettings(Settings):
     epsilon: Annotated[float, Field(gt=0, description="added to the root of the second moment")] = 1e-8
     weight_decay: Annotated[float, Field(ge=0, description="pull of weights towards zero")] = 0.0
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
-        """The torch optimiser for these parameters; fused into one kernel a step."""
-        kind = torch.optim.AdamW if self.kind == "adamw" else torch.optim.Adam
-        return kind(
-            parameters, lr=self.rate, betas=self.betas, eps=self.epsilon, weight_decay=self.weight_decay, fused=True
-        )
+    def build(self, parameters: Sequence[nn.Parameter]) -> Adam:
+        """The optimiser of these parameters."""
+        return Adam(parameters, self.betas, self.epsilon, self.weight_decay, decoupled=self.kind == "adamw")
 
 
 class SampleSettings(Settings):

@@ -97,10 +97,6 @@ class Stepper:
         """Take one step."""
         self._seen_on_device.fill_(self.seen)
         machine.seed_layers(mix(self.seed, "layers", self.seen, self.collectives.rank), self.device)
-        factor = rate_factor(self.settings, self.seen, self.target)
-        for name, optimiser in self.optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = self.rates[name] * factor
         micros = list(self._micros())
         for phase in self.phases:
             if self.step % phase.every == 0:
@@ -153,11 +149,8 @@ class Stepper:
             gradients = self.collectives.sum(gradients)
         if self.settings.clip_norm is not None:
             _clip(gradients, self.settings.clip_norm)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = _laid_out_like(parameter, gradient)
-        self.optimisers[phase.optimiser].step()
-        for parameter in parameters:
-            parameter.grad = None
+        rate = self.rates[phase.optimiser] * rate_factor(self.settings, self.seen, self.target)
+        self.optimisers[phase.optimiser].step(parameters, gradients, rate)
 
     def _count(self, phase: Phase, losses: Losses) -> None:
         """Add to the sums that the next report divides; nothing here waits for the device."""
@@ -189,8 +182,7 @@ class Stepper:
         if self.average is not self.family:
             tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
         for name, optimiser in self.optimisers.items():
-            for number, entry in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser/{name}/{number}/{key}": value for key, value in entry.items()}
+            tensors |= {f"optimiser/{name}/{key}": value for key, value in optimiser.state().items()}
         tensors |= {f"sums/{name}": value for name, value in self.sums.items()}
         return tensors, {
             "progress": json.dumps({"seen": self.seen, "step": self.step, "ranks": self.collectives.ranks})
@@ -210,11 +202,7 @@ class Stepper:
         if self.average is not self.family:
             self.average.load_state_dict(_below(tensors, "average/"))
         for name, optimiser in self.optimisers.items():
-            entries: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(tensors, f"optimiser/{name}/").items():
-                number, field = key.split("/")
-                entries.setdefault(int(number), {})[field] = value
-            _restore_optimiser(optimiser, entries)
+            optimiser.restore(_below(tensors, f"optimiser/{name}/"))
         if self.collectives.leads:  # these are its own; what the others had counted is lost to the next report
             self.sums = {name: value.to(self.device) for name, value in _below(tensors, "sums/").items()}
 
@@ -247,15 +235,6 @@ def _unique(groups: Iterator[list[nn.Parameter]]) -> list[nn.Parameter]:
     return list({id(p): p for group in groups for p in group}.values())
 
 
-def _laid_out_like(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
-    """The gradient in its parameter's memory order.
-
-    Fused optimisers walk both in memory order without a check: a gradient in another order (double backward and
-    reduced ones are) would move the wrong weights.
-    """
-    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
-
-
 def _clip(gradients: list[Tensor], longest: float) -> None:
     length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (longest / (length + 1e-12)).clamp(max=1))
@@ -263,16 +242,3 @@ def _clip(gradients: list[Tensor], longest: float) -> None:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _restore_optimiser(optimiser: torch.optim.Optimizer, entries: dict[int, dict[str, Tensor]]) -> None:
-    """Fill in moments with the memory layout of their parameter, so that going on computes the same bits."""
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    for number, entry in entries.items():
-        parameter = parameters[number]
-        optimiser.state[parameter] = {
-            key: torch.empty_like(parameter).copy_(value)
-            if value.shape == parameter.shape
-            else value.to(parameter.device)
-            for key, value in entry.items()
-        }
