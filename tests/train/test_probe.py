@@ -72,6 +72,19 @@ def test_what_hardly_helps_is_left(found: Callable[..., probe.Found]) -> None:
     assert found(lambda way: 1000 + 20 * (way.threads < 4) + 29 * way.compile).way == Way(4)
 
 
+def test_a_hopeless_way_gets_one_turn(found: Callable[..., probe.Found]) -> None:
+    turns = dict.fromkeys((1, 2, 4), 0)
+
+    def speed(way: Way) -> float:
+        turns[way.threads] += 1
+        return {1: 500.0, 2: 900.0, 4: 1000.0}[way.threads]
+
+    settings = TrainSettings(precision="float32", layout="channels_last", compile=False)
+    best = found(speed, settings)
+    assert [each["ratio"] for each in best.tried] == pytest.approx([0.9, 0.5])
+    assert (turns[2], turns[1]) == (1 + probe.TURNS, 1 + 1)  # a warm-up each
+
+
 def test_what_is_named_is_taken(found: Callable[..., probe.Found]) -> None:
     named = TrainSettings(precision="float32", threads=3, layout="contiguous", compile=True)
     best = found(lambda way: 1.0 / way.threads, named)

@@ -20,12 +20,14 @@ from ficta.data.cache import cache_folder
 from ficta.train.recipe import TrainSettings
 from ficta.train.stepper import Stepper
 
-SHARE = 0.03  # of the planned time at most: two thirds for the choice, a third for the rate
+SHARE = 0.03  # of the planned time at most, with what reading a first rate takes
+CHOICE, RATE = 2 / 3, 1 / 4  # of that share: for choosing, and for the rate of what was chosen
 RATE_SECONDS = 1.0  # at most
 COMPILE_SECONDS = 120.0  # what compiling is reckoned to take, to be safe
 TURNS = 3  # for each of two ways, one after the other, so that what else the machine does meets both
 TURN_SECONDS = 0.08
 WORTH = 1.03  # how many times as fast another way must be to be chosen
+HOPELESS = 0.8  # so slow after any turn, it is given up
 LEAST_STEPS = 3
 LASTING = {"precision", "layout", "compile"}  # while the threads that are free differ from one day to the next
 
@@ -74,7 +76,7 @@ def find_way(
     remembered = _remembered().get(key)
     if remembered:
         best = stepper_for(dataclasses.replace(way, **remembered))
-    share = planned * SHARE * 2 / 3
+    share = planned * SHARE * CHOICE
     ends = time.perf_counter() + share
     tried: list[dict[str, Any]] = []
     for change in _changes(settings, way, best.device):
@@ -88,7 +90,7 @@ def find_way(
         best = rival if ratio > WORTH else best
     if any("threads" not in each for each in tried):
         _remember(key, {name: getattr(best.way, name) for name in LASTING})
-    rate = measure_rate(best, min(RATE_SECONDS, planned * SHARE / 3))
+    rate = measure_rate(best, min(RATE_SECONDS, planned * SHARE * RATE))
     return Found(best.way, rate, tried, remembered is not None)
 
 
@@ -116,12 +118,14 @@ def _changes(settings: TrainSettings, way: Way, device: torch.device) -> list[di
 
 
 def _race(best: Stepper, rival: Stepper) -> float:
-    """How many times as fast the rival is, over turns of both."""
+    """How many times as fast the rival is, over turns of both; a hopeless one gets fewer."""
     rates = {best: 0.0, rival: 0.0}
     measure_rate(rival, 0.0)  # warm-up
     for _ in range(TURNS):
         for stepper in rates:
             rates[stepper] += measure_rate(stepper, TURN_SECONDS)
+        if rates[rival] < HOPELESS * rates[best]:
+            break
     return rates[rival] / rates[best]
 
 
