@@ -1,13 +1,14 @@
 """The yardstick: ficta against Keras, pythae and a plain PyTorch loop, side by side and in turns.
 
-    python benchmarks/bench.py [--rounds 7] [--rows TEXT ...] [--out benchmarks/results]
+    python benchmarks/bench.py [--sittings 3] [--rounds 2] [--rows TEXT ...] [--out benchmarks/results]
     python benchmarks/bench.py --quick
 
-All peers of a row are long-lived processes with as many threads as there are cores. They take a warm-up turn, then
-counted turns A B C D A B C D ...; a ratio pairs the readings of one round, so that what slows the machine for a while
-slows both. Everybody trains the same networks (the numbers of weights are compared) with the same batch size, Adam
-settings and data. Rows are named like ``train article-vae 32 float32``; --rows takes those that hold one of the texts.
-Results go to bench.json, bench.md and bench.png.
+All peers of a row are processes with as many threads as there are cores. In each sitting all start anew, take a
+warm-up turn, then counted turns A B C D A B C D ...; a ratio pairs the readings of one round, so that what slows the
+machine for a while slows both. Sittings are several, as a process may be a quarter slower than another of the same
+program all its life, by the memory that it was given. Everybody trains the same networks (the numbers of weights are
+compared) with the same batch size, Adam settings and data. Rows are named like ``train article-vae 32 float32``;
+--rows takes those that hold one of the texts. Results go to bench.json, bench.md and bench.png.
 
 --quick leaves out Keras and pythae, takes less than 2 minutes, writes nothing, and fails when ficta is slower against
 the plain PyTorch loop of the same run than FLOORS allows.
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from yardstick import data, processes, summary, tables
-from yardstick.peers import BATCHES, Session, fastest, peers_of
+from yardstick.peers import BATCHES, Peer, Session, fastest, peers_of
 from yardstick.processes import Worker, WorkerError
 from yardstick.turns import BUSY, Row, ratios
 
@@ -36,44 +37,39 @@ FLOORS = {  # least median ratio to the plain PyTorch loop: with float32, and as
     "article-gan": {"ficta float32": 1.1, "ficta": 1.1},
 }
 NETWORKS = ("article-vae", "article-gan")
-LEAST_ROUNDS = 5
-FULL = {"rounds": 7, "seconds": 2.0, "pause": 0.3}  # a turn's length, and the rest after it: spinning threads settle
-QUICK = {"rounds": 5, "seconds": 0.6, "pause": 0.15}
+LEAST_ROUNDS = 5  # in all sittings together
+FULL = {"sittings": 3, "rounds": 2, "seconds": 2.0, "pause": 0.3}  # a turn's length, and the rest that settles threads
+QUICK = {"sittings": 1, "rounds": 5, "seconds": 0.6, "pause": 0.15}
 
 
-def run_session(session: Session, rows: list[tuple[str, str]], asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Start everybody, measure the rows, end everybody."""
-    if not rows:
-        return
-    workers: dict[str, Worker] = {}
-    absent: dict[str, str] = {}
-    tried: dict[str, Any] = {}
-    roofline = None
-    try:
-        for peer, variants in session.peers.items():
-            print(f"starting {peer} for {session.network}, batch {session.batch}, {session.kind}", file=sys.stderr)
-            try:
-                workers[peer], tried[peer] = fastest(variants, session)
-            except WorkerError as error:
-                absent[peer] = str(error)
-        if session.kind != "quick":
-            roofline = Worker("roofline.py", "ours", (), processes.environment(session.data.parent))
-        versions = {peer: worker.ready["versions"] for peer, worker in workers.items()}
-        for what, name in rows:
-            print(name, file=sys.stderr)
-            load = processes.foreign_load()
-            left = {peer: worker for peer, worker in workers.items() if peer not in absent}
-            row = Row(what, name, session.network, session.batch, session.kind, left)
-            row.take(asked.rounds, asked.seconds, asked.pause, roofline)
-            yield {
-                **row.result(absent, load),
-                "versions": versions,
-                "variants_tried": {p: v for p, v in tried.items() if v},
-            }
-            absent |= row.lost
-    finally:
-        for worker in [*workers.values(), *([roofline] if roofline else [])]:
-            worker.close()
+def run_session(session: Session, rows: list[Row], asked: argparse.Namespace) -> None:
+    """Sitting after sitting: start everybody, take a few rounds of every row, end everybody."""
+    chosen: dict[str, tuple[Peer, ...]] = dict(session.peers)
+    for _ in range(asked.sittings if rows else 0):
+        workers: dict[str, Worker] = {}
+        try:
+            for peer, variants in chosen.items():
+                print(f"starting {peer} for {session.network}, batch {session.batch}, {session.kind}", file=sys.stderr)
+                try:
+                    workers[peer], variant, tried = fastest(variants, session)
+                except WorkerError as error:
+                    for row in rows:
+                        row.leave(peer, str(error))
+                else:
+                    chosen[peer] = (variant,)
+                    for row in rows:
+                        row.join(peer, workers[peer].ready, tried)
+            roofline = None
+            if session.kind != "quick":
+                roofline = workers["roofline"] = Worker(
+                    "roofline.py", "ours", (), processes.environment(session.data.parent)
+                )
+            for row in rows:
+                print(row.name, file=sys.stderr)
+                row.take(workers, asked.rounds, asked.seconds, asked.pause, roofline)
+        finally:
+            for worker in workers.values():
+                worker.close()
 
 
 def start_row(session: Session, rounds: int, pause: float) -> dict[str, Any]:
@@ -125,6 +121,7 @@ def main() -> None:
             "machine": describe(),
             "data": data.write(pictures),
             "foreign_load": round(processes.foreign_load(), 3),
+            "sittings": asked.sittings,
             "rounds": asked.rounds,
             "turn_seconds": asked.seconds,
             "rows": [],
@@ -151,12 +148,15 @@ def measured(asked: argparse.Namespace, pictures: Path) -> Iterator[dict[str, An
         for network in NETWORKS:
             for batch in BATCHES[:1] if asked.quick else BATCHES:
                 session = Session(network, batch, kind, peers_of(kind), pictures)
-                rows = [row for row in session.rows() if wanted(row[1])]
-                yield from run_session(session, rows, asked)
+                rows = [Row(what, name, network, batch, kind) for what, name in session.rows() if wanted(name)]
+                run_session(session, rows, asked)
+                yield from (row.result() for row in rows)
     for network in NETWORKS:
         if wanted(f"start {network}") and not asked.quick:
             yield start_row(
-                Session(network, BATCHES[0], "start", peers_of("best"), pictures), asked.rounds, asked.pause
+                Session(network, BATCHES[0], "start", peers_of("best"), pictures),
+                asked.sittings * asked.rounds,
+                asked.pause,
             )
 
 
@@ -185,15 +185,16 @@ def arguments() -> argparse.Namespace:
     """The command line; --quick brings turns of its own length."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int, help=f"counted turns of each peer, at least {LEAST_ROUNDS}")
+    parser.add_argument("--sittings", type=int, help="how many times everybody starts")
+    parser.add_argument("--rounds", type=int, help=f"counted turns in a sitting; at least {LEAST_ROUNDS} in all")
     parser.add_argument("--seconds", type=float, help="length of a training turn")
     parser.add_argument("--rows", nargs="+", default=[], help="only rows whose name holds one of these texts")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     asked = parser.parse_args()
     for name, value in (QUICK if asked.quick else FULL).items():
         setattr(asked, name, value if getattr(asked, name, None) is None else getattr(asked, name))
-    if asked.rounds < LEAST_ROUNDS:
-        parser.error(f"--rounds {asked.rounds}: an interval needs at least {LEAST_ROUNDS}")
+    if asked.sittings * asked.rounds < LEAST_ROUNDS:
+        parser.error(f"{asked.sittings} sittings of {asked.rounds} rounds: an interval needs {LEAST_ROUNDS} rounds")
     return asked
 
 

@@ -55,11 +55,11 @@ class Session:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is measured, and the row's name."""
-        uses = {"float32": ("sample", "encode", "latency"), "best": ("sample", "encode")}
-        if self.network == "article-gan":
-            uses = {kind: tuple(what for what in whats if what != "encode") for kind, whats in uses.items()}
-        smallest = self.batch == BATCHES[0]
-        used = [(what, f"{what} {self.network} {self.kind}") for what in uses.get(self.kind, ()) if smallest]
+        uses = {"float32": ("sample", "encode", "latency"), "best": ("sample", "encode")}.get(self.kind, ())
+        if self.batch != BATCHES[0]:
+            uses = ()
+        used = [(what, f"{what} {self.network} {self.kind}") for what in uses]
+        used = [row for row in used if self.network == "article-vae" or row[0] != "encode"]
         return [("train", f"train {self.network} {self.batch} {self.kind}"), *used]
 
 
@@ -81,20 +81,20 @@ def peers_of(kind: str) -> dict[str, tuple[Peer, ...]]:
     }
 
 
-def fastest(variants: tuple[Peer, ...], session: Session) -> tuple[Worker, dict[str, float | str]]:
+def fastest(variants: tuple[Peer, ...], session: Session) -> tuple[Worker, Peer, dict[str, float | str]]:
     """Start the variants one after the other and keep the one that trains fastest; what each reached goes with it.
 
     Raises:
         WorkerError: none could be started; why the last one could not.
     """
-    kept: Worker | None = None
+    kept: tuple[Worker, Peer] | None = None
     reached: dict[str, float | str] = {}
     for variant in variants:
         name = variant.precision + (" jit" if variant.jit else "")
         try:
             worker = variant.start(session)
             if len(variants) == 1:
-                return worker, reached
+                return worker, variant, reached
             samples = turn_samples(worker, session.batch, TRIAL_SECONDS)
             answers = [worker.tell(do="train", samples=samples) for _ in range(2)]
         except WorkerError as error:
@@ -103,9 +103,9 @@ def fastest(variants: tuple[Peer, ...], session: Session) -> tuple[Worker, dict[
         rate = max(answer["samples"] / answer["seconds"] for answer in answers)
         better = all(isinstance(other, str) or rate > other for other in reached.values())
         reached[name] = rate
-        loser, kept = (kept, worker) if better else (worker, kept)
+        loser, kept = (kept, (worker, variant)) if better else ((worker, variant), kept)
         if loser:
-            loser.close()
+            loser[0].close()
     if kept is None:
         raise problem
-    return kept, reached
+    return *kept, reached

@@ -27,8 +27,9 @@ def markdown(content: Mapping[str, Any]) -> str:
     machine = content["machine"]
     parts = [
         f"Measured on {content['date']}: {machine['processor']}, {machine['cores']} cores, {machine['system']}. "
-        f"Data: {content['data']}. {content['rounds']} rounds in turns after a warm-up, training turns of about "
-        f"{content['turn_seconds']:g} s. Before the first row, other processes kept {content['foreign_load']:.0%} of "
+        f"Data: {content['data']}. {content['sittings']} sittings, each with processes of its own and "
+        f"{content['rounds']} rounds in turns after a warm-up; training turns of about {content['turn_seconds']:g} s. "
+        f"Before the first row, other processes kept {content['foreign_load']:.0%} of "
         f"the cores busy. Versions: {_versions(content)}.\n",
         'In "ficta against it", above 1 means that ficta is faster (or takes less memory): the median of the ratios '
         "within each round, with the interval of the sign test.\n",

@@ -7,41 +7,58 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from yardstick import data, operations, summary
+from yardstick import data, operations, processes, summary
 from yardstick.processes import Worker, WorkerError
 
 CHUNK = 256
 MADE = 10_000
 LATENCY_REPEATS = 50
+TOLD = ("precision", "jit", "threads", "compile")  # by workers of themselves, and kept
 BUSY = 0.1  # a share of the cores in foreign hands beyond which a row is marked
 
 
 class Row:
     """Readings of one row, as they come in."""
 
-    def __init__(
-        self, what: str, name: str, network: str, batch: int, kind: str, workers: Mapping[str, Worker]
-    ) -> None:
-        self.what, self.name = what, name
-        self.network, self.batch, self.kind = network, batch, kind
-        self.workers = dict(workers)
-        self.readings: dict[str, list[float]] = {peer: [] for peer in workers}
+    def __init__(self, what: str, name: str, network: str, batch: int, kind: str) -> None:
+        self.what, self.name, self.network, self.batch, self.kind = what, name, network, batch, kind
+        self.readings: dict[str, list[float]] = {}
+        self.told: dict[str, Mapping[str, Any]] = {}
+        self.tried: dict[str, Mapping[str, float | str]] = {}
         self.memory: dict[str, int] = {}
         self.losses: dict[str, float] = {}
-        self.lost: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
         self.rooflines: list[dict[str, float]] = []
-        self.turn_samples: dict[str, int] = {}
+        self.load = 0.0
 
-    def take(self, rounds: int, seconds: float, pause: float, roofline: Worker | None) -> None:
+    def join(self, peer: str, ready: Mapping[str, Any], tried: Mapping[str, float | str]) -> None:
+        """A peer that has started, what it says of itself, and what its variants reached; who once left stays away."""
+        if peer in self.absent:
+            return
+        self.readings.setdefault(peer, [])
+        self.told[peer] = ready
+        self.tried |= {peer: tried} if tried else {}
+
+    def leave(self, peer: str, why: str) -> None:
+        """Somebody who cannot take part, or no longer: nothing is said of it but why."""
+        self.absent[peer] = why
+        self.readings.pop(peer, None)
+
+    def take(
+        self, workers: Mapping[str, Worker], rounds: int, seconds: float, pause: float, roofline: Worker | None
+    ) -> None:
         """A warm-up turn each, then the counted ones."""
+        self.load = max(self.load, processes.foreign_load())
+        samples: dict[str, int] = {}
         for counted in range(rounds + 1):
-            for peer in list(self.workers):
+            for peer in list(self.readings):
                 time.sleep(pause)
                 try:
-                    reading = self._turn(peer, seconds, warm_up=counted == 0)
+                    if self.what == "train" and not counted:
+                        samples[peer] = turn_samples(workers[peer], self.batch, seconds)
+                    reading = self._turn(peer, workers[peer], samples.get(peer, 0))
                 except WorkerError as error:
-                    self.lost[peer] = str(error)
-                    self.workers.pop(peer)
+                    self.leave(peer, str(error))
                 else:
                     if counted:
                         self.readings[peer].append(reading)
@@ -49,23 +66,20 @@ class Row:
                 time.sleep(pause)
                 self.rooflines.append(roofline.tell(do="matmul"))
 
-    def _turn(self, peer: str, seconds: float, warm_up: bool) -> float:
+    def _turn(self, peer: str, worker: Worker, samples: int) -> float:
         """One reading: samples a second, or milliseconds."""
-        worker = self.workers[peer]
         if self.what == "latency":
             return float(worker.tell(do="latency", repeats=LATENCY_REPEATS)["milliseconds"])
         if self.what != "train":
             answer = worker.tell(do=self.what, n=MADE, batch=CHUNK)
             return float(answer["samples"] / answer["seconds"])
-        if warm_up:
-            self.turn_samples[peer] = turn_samples(worker, self.batch, seconds)
         with worker.watched() as peak:
-            answer = worker.tell(do="train", samples=self.turn_samples[peer])
+            answer = worker.tell(do="train", samples=samples)
         self.memory[peer] = max(self.memory.get(peer, 0), peak[0])
         self.losses[peer] = answer["loss"]
         return float(answer["samples"] / answer["seconds"])
 
-    def result(self, absent: Mapping[str, str], load: float) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """All there is to say about the row."""
         best = (
             {name: max(reading[name] for reading in self.rooflines) for name in ("float32", "bf16")}
@@ -74,14 +88,12 @@ class Row:
         )
         needed = operations.operations(self.network, self.what)
         found: dict[str, Any] = {}
-        for peer, worker in self.workers.items():
-            told = {
-                key: value for key, value in worker.ready.items() if key in ("precision", "jit", "threads", "compile")
-            }
-            found[peer] = {"reading": summary.spread(self.readings[peer]), **told}
+        for peer, readings in self.readings.items():
+            told = {name: self.told[peer][name] for name in TOLD if name in self.told[peer]}
+            found[peer] = {"reading": summary.spread(readings), **told}
             if best:
                 limit = max(best.values()) if told.get("precision") == "bf16" else best["float32"]
-                found[peer]["share_of_roofline"] = statistics.median(self.readings[peer]) * needed / 1e9 / limit
+                found[peer]["share_of_roofline"] = statistics.median(readings) * needed / 1e9 / limit
             if peer in self.memory:
                 found[peer] |= {"peak_anonymous_bytes": self.memory[peer], "last_loss": self.losses[peer]}
         over = [peer for peer, figures in found.items() if figures.get("share_of_roofline", 0) > 1]
@@ -93,12 +105,14 @@ class Row:
             "kind": self.kind,
             "operations_per_sample": needed,
             "roofline_gflops": best,
-            "foreign_load": round(load, 3),
-            "busy": load > BUSY,
+            "foreign_load": round(self.load, 3),
+            "busy": self.load > BUSY,
             "peers": found,
-            "not_available": {**absent, **self.lost},
+            "not_available": self.absent,
             "ratios": ratios(found, larger_is_better=self.what != "latency"),
             "void": f"{', '.join(over)} over 100 % of the measured roofline" if over else None,
+            "versions": {peer: self.told[peer]["versions"] for peer in found},
+            "variants_tried": self.tried,
         }
 
 

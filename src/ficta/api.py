@@ -63,7 +63,7 @@ class Run:
         return self.stored.history
 
     def sample(self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
-        """Make samples; sample i depends on (seed, i) and its label alone.
+        """Make samples; sample i depends on (seed, i) and its label alone, but for rounding.
 
         Args:
             n: how many.

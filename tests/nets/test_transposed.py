@@ -1,9 +1,10 @@
-"""Transposed convolutions give what torch's give, forward, backward and twice backward, in every format."""
+"""Transposed convolutions give what torch's give, forward, backward and twice backward."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ficta.compute import device as machine
 from ficta.nets.transposed import Transposed1d, Transposed2d, Transposed3d
 
 TYPES = {
@@ -33,12 +34,14 @@ def gradients(layer: nn.Module, x: Tensor) -> list[Tensor]:
     return [out, *first, *second]
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("shape", [KEEPING, DOUBLING])
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("outputs", [1, 3, 4, 5])
-def test_it_is_torchs_map(axes: int, outputs: int, shape: dict[str, int]) -> None:
+def test_it_is_torchs_map(axes: int, outputs: int, shape: dict[str, int], layout: machine.Layout) -> None:
     ours, theirs = pair(axes, outputs, shape)
-    x = torch.randn(2, 5, *[8] * axes)
+    x = machine.lay_out_batch(torch.randn(2, 5, *[8] * axes), layout)
+    machine.lay_out(ours, layout)
     for mine, expected in zip(gradients(ours, x), gradients(theirs, x), strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
 
@@ -57,9 +60,19 @@ def test_blocks_fit_a_register(outputs: int, side: int) -> None:
     assert Transposed2d(5, outputs, 3, 1, 1)._side(torch.zeros(1, 5, 8, 8)) == side
 
 
-@pytest.mark.parametrize("other", [{"kernel_size": 5, "padding": 2}, {"kernel_size": 3, "padding": 0}, DOUBLING])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kernel_size": 5, "padding": 2},
+        {"kernel_size": 3, "padding": 0},
+        {**KEEPING, "dilation": 2},
+        {**KEEPING, "groups": 5, "outputs": 5},
+        {**KEEPING, "bias": False, "dilation": 2},
+        DOUBLING,
+    ],
+)
 def test_other_maps_go_the_plain_way(other: dict[str, int]) -> None:
-    ours, theirs = pair(2, 1, other)
+    ours, theirs = pair(2, other.get("outputs", 1), {name: value for name, value in other.items() if name != "outputs"})
     x = torch.randn(2, 5, 8, 8)
     assert isinstance(ours, Transposed2d)
     assert ours._side(x) == 1
@@ -79,3 +92,21 @@ def test_in_bf16_gradients_keep_the_format_of_their_weights(outputs: int) -> Non
     for mine, expected in zip(*found, strict=True):
         assert mine.dtype == torch.float32
         torch.testing.assert_close(mine, expected, rtol=0.03, atol=0.03 * float(expected.abs().max()))
+
+
+def test_without_a_bias() -> None:
+    ours, theirs = pair(2, 1, {**KEEPING, "bias": False})
+    x = torch.randn(2, 5, 8, 8)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_a_compiler_is_given_the_plain_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pair(2, 1, KEEPING)
+    x = torch.randn(2, 5, 8, 8)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert type(ours(x).grad_fn.next_functions[0][0]) is type(theirs(x).grad_fn)
+
+
+def test_a_size_of_another_kind_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="output_padding alone"):
+        Transposed2d(5, 5, 3, 2, 1)(torch.zeros(1, 5, 4, 4), output_size=[8, 8])

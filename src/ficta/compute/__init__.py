@@ -1,1 +1,1 @@
-"""Device, autocast, memory formats, seeded noise, collectives, tensor files: all that touches the machine."""
+"""Device, autocast, memory formats, seeded noise, Adam, collectives, tensor files: all that touches the machine."""

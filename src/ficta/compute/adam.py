@@ -12,8 +12,7 @@ from torch.optim.adam import adam
 class Adam:
     """Adam (Kingma & Ba 2015, arXiv:1412.6980, Alg. 1), or AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, Alg. 2).
 
-    It calls the function behind ``torch.optim.Adam``: that class imports torch's compiler, which takes a second and
-    70 MB of every training.
+    It calls the function behind ``torch.optim.Adam``: that class imports torch's compiler, a second and 70 MB.
     """
 
     def __init__(
@@ -26,7 +25,7 @@ class Adam:
         decoupled: bool,
     ) -> None:
         self._parameters = list(parameters)
-        self._numbers = {id(parameter): number for number, parameter in enumerate(self._parameters)}
+        self._numbers = {parameter: number for number, parameter in enumerate(self._parameters)}
         self._betas, self._epsilon, self._weight_decay, self._decoupled = betas, epsilon, weight_decay, decoupled
         self._moments: dict[int, dict[str, Tensor]] = {}
 
@@ -59,11 +58,12 @@ class Adam:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """First and second moments and counts of steps, float32, named ``{number of the parameter}/{what}``."""
+        """First and second moments and counts of steps, named ``{number of the parameter}/{what}``."""
         return {f"{number}/{key}": value for number, held in self._moments.items() for key, value in held.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become what ``state`` described, in the parameters' memory order, so that going on computes the same bits."""
+        self._moments = {}
         for name, value in state.items():
             number, key = name.split("/")
             held = self._moments_of(self._parameters[int(number)])
@@ -71,9 +71,9 @@ class Adam:
 
     def _moments_of(self, parameter: Tensor) -> dict[str, Tensor]:
         """What is held of a parameter; zeros until its first step."""
-        number = self._numbers[id(parameter)]
+        number = self._numbers[parameter]
         if number not in self._moments:
-            moments = {name: torch.zeros_like(parameter, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
             self._moments[number] = {**moments, "step": torch.zeros((), device=parameter.device)}
         return self._moments[number]
 

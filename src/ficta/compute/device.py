@@ -95,7 +95,7 @@ def compiles(device: torch.device) -> bool:
 
 
 def lay_out(network: Network, layout: Layout = "channels_last") -> Network:
-    """Put the weights of 2-d convolutions into this memory order."""
+    """Put parameters on four axes, which 2-d convolutions have, into this memory order."""
     for weight in network.parameters():
         if weight.ndim == 4:
             weight.data = weight.data.to(memory_format=_formats()[layout])

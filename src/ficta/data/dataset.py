@@ -14,6 +14,8 @@ from ficta.base.seeds import mix
 from ficta.data.codec import Codec
 from ficta.data.settings import DataSettings
 
+READ_BYTES = 16_000_000  # at once, when reading ahead
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -35,6 +37,12 @@ class Split:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Items ``start`` to ``stop`` of this split in compact form."""
         return np.asarray(self.stored[self.rows[start:stop]])
+
+    def read_ahead(self) -> None:
+        """Read all items once, in order, so that the system has them in memory as far as there is room."""
+        at_once = max(1, READ_BYTES // max(1, self.stored[:1].nbytes))
+        for start in range(0, len(self), at_once):
+            self.read(start, start + at_once)
 
     def read_labels(self, start: int, stop: int) -> np.ndarray | None:
         """Labels of items ``start`` to ``stop``, int64, or None."""
@@ -72,13 +80,10 @@ class Store:
     def __len__(self) -> int:
         return len(self._split)
 
-    def gather(self, indices: Tensor, *, labelled: bool = True) -> tuple[Tensor, Tensor | None]:
-        """Compact batch (B, *stored shape) and labels int64 (B,) of ``indices``, int64 (B,) on the CPU.
-
-        Without labels, or where they are not asked for, None takes their place.
-        """
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compact batch (B, *stored shape) and labels int64 (B,) of ``indices``, int64 (B,) on the CPU."""
         on_device = indices.to(self._device)
-        labels = self._labels[on_device] if labelled and self._labels is not None else None
+        labels = None if self._labels is None else self._labels[on_device]
         if self._data is not None:
             return self._data[on_device], labels
         streamed = torch.from_numpy(np.asarray(self._split.stored[self._split.rows[indices.numpy()]]))

@@ -37,7 +37,11 @@ class DataSettings(Settings):
         float, Field(ge=0, le=1, description="largest share of unreadable files that is put up with")
     ] = 0.01
     resident_limit: Annotated[
-        int, Field(ge=0, description="bytes of data kept on a GPU; more is streamed from the cache")
+        int,
+        Field(
+            ge=0,
+            description="bytes of data kept on the device, or on a CPU read ahead; more is streamed from the cache",
+        ),
     ] = 2_000_000_000
     mirror: Annotated[
         str | None, Field(description="address to download a named data set from, instead of the listed ones")

@@ -37,7 +37,6 @@ def sheet(run: Run, seed: int) -> Image.Image:
     return run.codec.preview(made[kept], columns=shown, captions=names)
 
 
-@torch.no_grad()
 def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image.Image | None:
     """Walks between random latents along great circles, one a row (White 2016, arXiv:1609.04468)."""
     family = run.family
@@ -46,11 +45,9 @@ def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image
     ends = latents(mix(seed, "walks"), 0, 2 * rows, family.latent_dim)
     walks = torch.cat([slerp(ends[2 * row], ends[2 * row + 1], steps) for row in range(rows)])
     condition = _one_label_a_row(family, rows, steps)
-    made = run.codec.decode(family.decode(walks.to(device_of(family)), condition))
-    return run.codec.preview(made, columns=steps, captions=_names(run, condition))
+    return run.codec.preview(_decoded(run, walks, condition), columns=steps, captions=_names(run, condition))
 
 
-@torch.no_grad()
 def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | None:
     """Held-out items (rows 1, 3, …) above what the model makes of them (rows 2, 4, …)."""
     family = run.family
@@ -62,12 +59,11 @@ def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | No
         count = shown // 2
     items = split.read(0, shown)
     condition = _labels(run, split, 0, shown)
-    again = run.codec.decode(family.decode(family.encode(_encoded(run, items), condition), condition))
+    again = _decoded(run, torch.from_numpy(_encode_all(run, items, condition)), condition)
     rows = [part[start : start + count] for start in range(0, shown, count) for part in (items, again)]
     return run.codec.preview(np.concatenate(rows), columns=min(count, shown))
 
 
-@torch.no_grad()
 def manifold(run: Run, side: int = 20) -> Image.Image | None:
     """What the model makes of a grid over its latent space, evenly spread over the prior; only for two latents."""
     family = run.family
@@ -77,10 +73,9 @@ def manifold(run: Run, side: int = 20) -> Image.Image | None:
     across, down = torch.meshgrid(ticks, ticks.flip(0), indexing="xy")  # up is positive, as in the map
     grid = torch.stack([across, down], -1).reshape(-1, 2)
     condition = torch.zeros(len(grid), dtype=torch.int64) if family.spec.condition else None
-    return run.codec.preview(run.codec.decode(family.decode(grid.to(device_of(family)), condition)), columns=side)
+    return run.codec.preview(_decoded(run, grid, condition), columns=side)
 
 
-@torch.no_grad()
 def latent_map(
     run: Run, split: Split, names: tuple[str, ...], seed: int, projection: Projection = "pca"
 ) -> Image.Image | None:
@@ -109,13 +104,24 @@ def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
+def _decoded(run: Run, z: Tensor, condition: Tensor | None) -> np.ndarray:
+    """What the model makes of latents float (n, latent_dim): compact items."""
+    family = run.family
+    assert isinstance(family, Decodes)
+    with run.inference():
+        made = family.decode(z.to(device_of(family)), condition)
+    return run.codec.decode(made)
+
+
 def _encode_all(run: Run, items: np.ndarray, condition: Tensor | None) -> np.ndarray:
+    """Posterior means of compact items, float32 (n, latent_dim)."""
     family = run.family
     assert isinstance(family, Encodes)
     parts = []
     for start in range(0, len(items), 256):
         given = None if condition is None else condition[start : start + 256]
-        parts.append(family.encode(_encoded(run, items[start : start + 256]), given).cpu())
+        with run.inference():
+            parts.append(family.encode(_encoded(run, items[start : start + 256]), given).cpu())
     return torch.cat(parts).numpy()
 
 

@@ -126,7 +126,7 @@ class Family(nn.Module, abc.ABC):
     def sample(
         self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
     ) -> Tensor:
-        """Make samples ``first`` to ``first + n``; sample i depends on (seed, i) and its condition alone.
+        """Make samples ``first`` to ``first + n``; but for rounding, sample i depends on (seed, i) and its condition.
 
         Returns:
             Model space, float (n, *spec.shape).

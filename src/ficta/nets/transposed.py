@@ -11,51 +11,61 @@ from torch import Tensor, nn
 
 KERNEL = 3  # of the convolution that is computed in blocks
 SIDES = (4, 2)  # of its blocks, in pixels
-REGISTER = 16  # output channels that oneDNN computes at once, however few there are
+REGISTER = 16  # output channels that oneDNN computes at once with AVX-512, however few there are
 
 
 class Transposed1d(nn.ConvTranspose1d):
     """``nn.ConvTranspose1d`` with its bias added apart."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Float (B, in_channels, L) => float (B, out_channels, longer L)."""
-        return _plain(F.conv_transpose1d, x, self)
+        """Float (B, in_channels, L) => float (B, out_channels, longer L); ``output_padding`` decides which."""
+        return _plain(F.conv_transpose1d, x, self, output_size)
 
 
 class Transposed2d(nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` with its bias added apart; a map to few channels that keeps the size goes in blocks."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Float (B, in_channels, H, W) => float (B, out_channels, larger H, larger W)."""
+        """Float (B, in_channels, H, W) => float (B, out_channels, larger H, W), as ``output_padding`` decides."""
         side = self._side(x)
         if side > 1 and not torch.compiler.is_compiling():  # a compiler has ways of its own
             return _biased(_Blocks.apply(x, self.weight, side), self)  # type: ignore[no-untyped-call]
-        return _plain(F.conv_transpose2d, x, self)
+        return _plain(F.conv_transpose2d, x, self, output_size)
 
     def _side(self, x: Tensor) -> int:
         """Side of the largest block of pixels whose channels fit a register; 1 where blocks are of no use."""
-        keeps = self.kernel_size == (KERNEL, KERNEL) and self.stride == self.padding == (1, 1)
+        keeps = self.kernel_size == (KERNEL, KERNEL) and self.stride == self.padding == (1, 1) == self.dilation
+        if x.device.type != "cpu" or not keeps or self.groups > 1:
+            return 1
         fitting = [side for side in SIDES if self.out_channels * side**2 <= REGISTER]
-        return next((side for side in fitting if keeps and x.shape[2] % side == x.shape[3] % side == 0), 1)
+        return next((side for side in fitting if x.shape[2] % side == x.shape[3] % side == 0), 1)
 
 
 class Transposed3d(nn.ConvTranspose3d):
     """``nn.ConvTranspose3d`` with its bias added apart."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Float (B, in_channels, D, H, W) => float (B, out_channels, larger D, larger H, larger W)."""
-        return _plain(F.conv_transpose3d, x, self)
+        """Float (B, in_channels, D, H, W) => float (B, out_channels, larger D, H, W), as ``output_padding`` decides."""
+        return _plain(F.conv_transpose3d, x, self, output_size)
 
 
-def _plain(convolve: Callable[..., Tensor], x: Tensor, layer: Transposed1d | Transposed2d | Transposed3d) -> Tensor:
-    out = convolve(x, layer.weight, None, layer.stride, layer.padding, layer.output_padding)
-    return _biased(out, layer)
+def _plain(
+    convolve: Callable[..., Tensor],
+    x: Tensor,
+    layer: Transposed1d | Transposed2d | Transposed3d,
+    output_size: list[int] | None,
+) -> Tensor:
+    if output_size is not None:
+        raise NotImplementedError("the size follows from output_padding alone")
+    sides = (layer.stride, layer.padding, layer.output_padding)
+    return _biased(convolve(x, layer.weight, None, *sides, layer.groups, layer.dilation), layer)
 
 
 def _biased(out: Tensor, layer: Transposed1d | Transposed2d | Transposed3d) -> Tensor:
     """Add the bias in place. Inside, oneDNN would sum its gradient with a plain loop: a twentieth of a step."""
-    assert layer.bias is not None
-    return out.add_(layer.bias.to(out.dtype).view(-1, *[1] * (out.ndim - 2)))  # of two kinds, adding is slow
+    if layer.bias is None:
+        return out
+    return out.add_(layer.bias.to(out.dtype).view(-1, *[1] * (out.ndim - 2)))  # of two dtypes, adding is slow
 
 
 class _Blocks(torch.autograd.Function):
@@ -73,9 +83,9 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
-        kind = gradient.dtype  # bf16 under autocast
+        dtype = gradient.dtype  # bf16 under autocast
         for_x, for_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, x.to(kind), weight.to(kind), None, [1, 1], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
+            gradient, x.to(dtype), weight.to(dtype), None, [1, 1], [1, 1], [1, 1], True, [0, 0], 1, [True, True, False]
         )
         return for_x.to(x.dtype), for_weight.to(weight.dtype), None
 

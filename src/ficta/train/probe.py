@@ -20,14 +20,14 @@ from ficta.data.cache import cache_folder
 from ficta.train.recipe import TrainSettings
 from ficta.train.stepper import Stepper
 
-SHARE = 0.03  # of the planned time at most, with what reading a first rate takes
+SHARE = 0.03  # of the planned time, about, with what warming up takes
 CHOICE, RATE = 2 / 3, 1 / 4  # of that share: for choosing, and for the rate of what was chosen
 RATE_SECONDS = 1.0  # at most
 COMPILE_SECONDS = 120.0  # what compiling is reckoned to take, to be safe
 TURNS = 3  # for each of two ways, one after the other, so that what else the machine does meets both
 TURN_SECONDS = 0.08
 WORTH = 1.03  # how many times as fast another way must be to be chosen
-HOPELESS = 0.8  # so slow after any turn, it is given up
+HOPELESS = 2 / 3  # so slow after any turn, it is given up
 LEAST_STEPS = 3
 LASTING = {"precision", "layout", "compile"}  # while the threads that are free differ from one day to the next
 
@@ -56,7 +56,7 @@ def find_way(
     planned_seconds: Callable[[float], float],
     content: Any,
 ) -> Found:
-    """Settle what the settings leave open, and measure the rate. Costs at most ``SHARE`` of the planned time.
+    """Settle what the settings leave open, and measure the rate. Costs about ``SHARE`` of the planned time.
 
     A way that the settings name is taken as it is. Several processes take the first way, as they have to agree.
 

@@ -19,7 +19,7 @@ from ficta.base.seeds import mix
 from ficta.base.words import count
 from ficta.compute import device as machine
 from ficta.compute.collectives import Collectives, joined, local_rank
-from ficta.data.dataset import Dataset, Store
+from ficta.data.dataset import Dataset, Split, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Family
 from ficta.models.registry import build
@@ -210,8 +210,7 @@ def prepare(
     if recipe.networks and settings.layout == "auto":  # own networks may count on it: x.view(len(x), -1)
         settings = settings.model_copy(update={"layout": "contiguous"})
     family = new_family(recipe, dataset, networks, start)
-    limit = 0 if device.type == "cpu" else recipe.data.resident_limit  # a CPU reads the mapped cache where it lies
-    store, validation = (Store(dataset.splits[name], device, limit) for name in ("train", "validation"))
+    store, validation = (_store(dataset.splits[name], device, recipe) for name in ("train", "validation"))
 
     def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper:
         mine = copy.deepcopy(family) if weights is None else weights
@@ -246,6 +245,16 @@ def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Modul
         raise UsageError(f"--from {start}: its networks differ, in {unlike[0]} and {len(unlike) - 1} more")
     family.load_state_dict(theirs)
     return family
+
+
+def _store(split: Split, device: torch.device, recipe: Recipe) -> Store:
+    """Where batches come from: on a CPU the mapped cache, read once beforehand if it is not too large."""
+    limit = recipe.data.resident_limit
+    if device.type != "cpu":
+        return Store(split, device, limit)
+    if split.stored[:1].nbytes * len(split) <= limit:
+        split.read_ahead()
+    return Store(split, device, 0)
 
 
 def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:

@@ -110,11 +110,10 @@ class Stepper:
         """This process's share of the step: row k of the step is position ``seen + k`` of the order."""
         for turn in range(self.settings.accumulate):
             start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
-            indices = self.order.indices(self.seen + start, self.settings.batch)
-            stored, condition = self.store.gather(indices, labelled=self.family.spec.condition is not None)
+            stored, condition = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
             noise = self._noise("data", start)
             data = machine.lay_out_batch(self.codec.encode(stored, noise), self.way.layout)
-            yield Micro(data, condition, start)
+            yield Micro(data, condition if self.family.spec.condition else None, start)
 
     def _noise(self, name: str, start: int) -> Noise:
         key = mix(self.seed, "step", name, self.seen)
