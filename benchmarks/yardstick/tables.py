@@ -67,6 +67,7 @@ def plot(content: Mapping[str, Any], path: Path) -> None:
         sides = [[found["median"] - found["low"]], [found["high"] - found["median"]]]
         axes.errorbar(found["median"], place, xerr=sides, fmt="o", markersize=4, capsize=2, color=colours[who])
     axes.set_yticks(range(len(points)), [f"{name}: {who}" for name, who, _ in reversed(points)], fontsize=7)
+    axes.set_ylim(-1, len(points))
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
