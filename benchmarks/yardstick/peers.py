@@ -13,6 +13,7 @@ from yardstick.turns import turn_samples
 BATCHES = (32, 128)
 VARIANTS = tuple((precision, jit) for precision in ("float32", "bf16") for jit in (False, True))
 TRIAL_SECONDS = 1.0
+USES = {"float32": ("sample", "encode", "latency"), "best": ("sample", "encode")}  # measured beside training, by kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +56,10 @@ class Session:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is measured, and the row's name."""
-        uses = {"float32": ("sample", "encode", "latency"), "best": ("sample", "encode")}.get(self.kind, ())
-        if self.batch != BATCHES[0]:
-            uses = ()
-        used = [(what, f"{what} {self.network} {self.kind}") for what in uses]
-        used = [row for row in used if self.network == "article-vae" or row[0] != "encode"]
-        return [("train", f"train {self.network} {self.batch} {self.kind}"), *used]
+        rows = [("train", f"train {self.network} {self.batch} {self.kind}")]
+        if self.batch == BATCHES[0]:
+            rows += [(what, f"{what} {self.network} {self.kind}") for what in USES.get(self.kind, ())]
+        return [row for row in rows if self.network == "article-vae" or row[0] != "encode"]
 
 
 def peers_of(kind: str) -> dict[str, tuple[Peer, ...]]:

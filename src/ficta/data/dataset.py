@@ -34,13 +34,23 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an item in compact form."""
+        return self.stored[:1].nbytes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its items in compact form."""
+        return self.item_bytes * len(self)
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """Items ``start`` to ``stop`` of this split in compact form."""
         return np.asarray(self.stored[self.rows[start:stop]])
 
     def read_ahead(self) -> None:
         """Read all items once, in order, so that the system has them in memory as far as there is room."""
-        at_once = max(1, READ_BYTES // max(1, self.stored[:1].nbytes))
+        at_once = max(1, READ_BYTES // max(1, self.item_bytes))
         for start in range(0, len(self), at_once):
             self.read(start, start + at_once)
 
@@ -72,8 +82,7 @@ class Store:
     def __init__(self, split: Split, device: torch.device, resident_limit: int) -> None:
         self._split = split
         self._device = device
-        item_bytes = split.stored[:1].nbytes
-        self.resident = item_bytes * len(split) <= resident_limit
+        self.resident = split.nbytes <= resident_limit
         self._labels = None if split.labels is None else torch.from_numpy(split.labels[split.rows]).to(device)
         self._data = torch.from_numpy(split.read(0, len(split))).to(device) if self.resident else None
 

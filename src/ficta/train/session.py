@@ -252,7 +252,7 @@ def _store(split: Split, device: torch.device, recipe: Recipe) -> Store:
     limit = recipe.data.resident_limit
     if device.type != "cpu":
         return Store(split, device, limit)
-    if split.stored[:1].nbytes * len(split) <= limit:
+    if split.nbytes <= limit:
         split.read_ahead()
     return Store(split, device, 0)
 
