@@ -5,8 +5,8 @@
 
 All peers of a row are processes with as many threads as there are cores. In each sitting all start anew, take a
 warm-up turn, then counted turns A B C D A B C D ...; a ratio pairs the readings of one round, so that what slows the
-machine for a while slows both. Sittings are several, as a process may be a quarter slower than another of the same
-program all its life, by the memory that it was given. Everybody trains the same networks (the numbers of weights are
+machine for a while slows both. Sittings are several, as a process may be a quarter slower than the next of the same
+program for long, for reasons that lie outside it. Everybody trains the same networks (the numbers of weights are
 compared) with the same batch size, Adam settings and data. Rows are named like ``train article-vae 32 float32``;
 --rows takes those that hold one of the texts. Results go to bench.json, bench.md and bench.png.
 
