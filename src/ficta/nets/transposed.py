@@ -15,7 +15,7 @@ REGISTER = 16  # output channels that oneDNN computes at once with AVX-512, howe
 
 
 class Transposed1d(nn.ConvTranspose1d):
-    """``nn.ConvTranspose1d`` with its bias added apart."""
+    """``nn.ConvTranspose1d`` with its bias added apart in training."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Float (B, in_channels, L) => float (B, out_channels, longer L); ``output_padding`` decides which."""
@@ -23,7 +23,7 @@ class Transposed1d(nn.ConvTranspose1d):
 
 
 class Transposed2d(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d`` with its bias added apart; a map to few channels that keeps the size goes in blocks."""
+    """``nn.ConvTranspose2d`` with its bias added apart in training; a map to few channels that keeps the size goes in blocks."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Float (B, in_channels, H, W) => float (B, out_channels, larger H, W), as ``output_padding`` decides."""
@@ -42,7 +42,7 @@ class Transposed2d(nn.ConvTranspose2d):
 
 
 class Transposed3d(nn.ConvTranspose3d):
-    """``nn.ConvTranspose3d`` with its bias added apart."""
+    """``nn.ConvTranspose3d`` with its bias added apart in training."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Float (B, in_channels, D, H, W) => float (B, out_channels, larger D, H, W), as ``output_padding`` decides."""
@@ -57,8 +57,10 @@ def _plain(
 ) -> Tensor:
     if output_size is not None:
         raise NotImplementedError("the size follows from output_padding alone")
-    sides = (layer.stride, layer.padding, layer.output_padding)
-    return _biased(convolve(x, layer.weight, None, *sides, layer.groups, layer.dilation), layer)
+    sides = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+    if not torch.is_grad_enabled():
+        return convolve(x, layer.weight, layer.bias, *sides)
+    return _biased(convolve(x, layer.weight, None, *sides), layer)
 
 
 def _biased(out: Tensor, layer: Transposed1d | Transposed2d | Transposed3d) -> Tensor:
