@@ -50,7 +50,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """An entry of the cache, for listing: its folder, source, size, and when it was last used (seconds since 1970)."""
+    """An entry of the cache, for listing: where it is, source, size, and when it was last used (seconds since 1970)."""
 
     path: Path
     source: str
@@ -225,7 +225,16 @@ def entries() -> list[Kept]:
             source = json.loads((path / FACTS).read_text())["source"]
             size_bytes = sum(file.stat().st_size for file in path.iterdir())
             found.append(Kept(path, str(source), size_bytes, path.stat().st_mtime))
+    for path in derived_folder().iterdir() if derived_folder().is_dir() else ():
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            found.append(Kept(path, path.name.rsplit("-", 1)[0], facts.st_size, facts.st_mtime))
     return sorted(found, key=lambda kept: -kept.used)
+
+
+def derived_folder() -> Path:
+    """Where files lie that were computed from data and can be computed again."""
+    return cache_folder() / "derived"
 
 
 def clear() -> None:
@@ -234,9 +243,9 @@ def clear() -> None:
     Raises:
         FictaError: the cache folder cannot be written.
     """
-    with writing(_entries_folder()):
-        if _entries_folder().is_dir():
-            for path in _entries_folder().iterdir():
+    with writing(cache_folder()):
+        for folder in (_entries_folder(), derived_folder()):
+            for path in folder.iterdir() if folder.is_dir() else ():
                 _remove(path)
 
 
@@ -247,7 +256,7 @@ def evict(key: str) -> None:
         total += kept.size_bytes
         if total > limit and kept.path.name != key:
             _remove(kept.path)
-    for path in _entries_folder().iterdir():
+    for path in _entries_folder().iterdir() if _entries_folder().is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another process has tidied up
             if path.is_symlink() and not path.exists():
                 path.unlink()
@@ -274,7 +283,7 @@ def _remove(path: Path) -> None:
     hidden = path.with_name(f"{REMOVING}{path.name}-{os.getpid()}-{time.monotonic_ns()}")
     with contextlib.suppress(FileNotFoundError):
         path.rename(hidden)
-        if hidden.is_symlink():
+        if hidden.is_symlink() or hidden.is_file():
             hidden.unlink()
         else:
             shutil.rmtree(hidden, ignore_errors=True)

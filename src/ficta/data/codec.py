@@ -59,7 +59,7 @@ class Codec(abc.ABC):
     settings: Settings
     """As given, and after ``fit`` with what the data decided filled in."""
     measures: tuple[str, ...]
-    """Names in the registry of metrics that judge this modality."""
+    """Feature spaces in which this modality is judged by default; the first is where novelty is."""
 
     @abc.abstractmethod
     def __init__(self, settings: Any) -> None:

@@ -83,7 +83,7 @@ class ImageCodec(Codec):
     """
 
     settings: ImageSettings
-    measures = ()
+    measures = ("random-conv",)
 
     def __init__(self, settings: ImageSettings) -> None:
         self.settings = settings

@@ -71,6 +71,24 @@ def negative_elbo(nll_nats: Tensor, kl_nats: Tensor, beta: float | Tensor = 1.0)
     return nll_nats + beta * kl_nats
 
 
+def log_importance_weight(nll_nats: Tensor, z: Tensor, noise: Tensor, log_variance: Tensor) -> Tensor:
+    """log p(x, z) / q(z|x) of latents z = mean + exp(log_variance / 2) * noise under a standard normal prior.
+
+    Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, Eq. 8: the log of the mean weight bounds log p(x) from below.
+
+    Args:
+        nll_nats: -log p(x|z), float (...).
+        z: float (..., D).
+        noise: standard normal numbers that made z, float (..., D).
+        log_variance: of q, float, broadcasts to (..., D).
+
+    Returns:
+        nats, float (...).
+    """
+    ratio = 0.5 * (noise.square() - z.square() + log_variance)  # log p(z) / q(z|x) of each latent
+    return ratio.sum(-1) - nll_nats
+
+
 def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
     """Nats a sample as bits a value; only meaningful for a discrete likelihood.
 

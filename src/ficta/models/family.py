@@ -96,20 +96,10 @@ class SampleSettings(Settings):
     temperature: Annotated[float, Field(ge=0, description="spread of the latents; below 1 safer and less varied")] = 1.0
 
 
-class Family(nn.Module, abc.ABC):
-    """A model and its objective; leaf classes are final.
+class Objective(nn.Module, abc.ABC):
+    """Networks, and what is to be made small in which order: all that a step needs."""
 
-    ``networks`` of the constructor takes the place of networks that the settings would build, by attribute name.
-    """
-
-    settings_type: ClassVar[type[Settings]]
-    roles: ClassVar[tuple[str, ...]]
-    """Attributes that hold networks a user may bring."""
     spec: Spec
-
-    @abc.abstractmethod
-    def __init__(self, settings: Settings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
-        super().__init__()
 
     @abc.abstractmethod
     def phases(self) -> Sequence[Phase]:
@@ -121,6 +111,21 @@ class Family(nn.Module, abc.ABC):
 
     def after_step(self, seen: Tensor, collectives: Collectives) -> None:
         """Update state that is not learnt by gradient and shared by all ranks (codebooks, augmentation strength)."""
+
+
+class Family(Objective):
+    """A model of a distribution; leaf classes are final.
+
+    ``networks`` of the constructor takes the place of networks that the settings would build, by attribute name.
+    """
+
+    settings_type: ClassVar[type[Settings]]
+    roles: ClassVar[tuple[str, ...]]
+    """Attributes that hold networks a user may bring."""
+
+    @abc.abstractmethod
+    def __init__(self, settings: Settings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
 
     @abc.abstractmethod
     def sample(
@@ -157,6 +162,22 @@ class Bounds(Protocol):
 
     def bound(self, batch: Batch) -> Losses:
         """Negative evidence lower bound of each sample in nats, (B,), with its terms."""
+
+
+@runtime_checkable
+class Weighs(Bounds, Protocol):
+    """A family whose bound can be tightened by importance weighting.
+
+    Attributes:
+        observation: name of what it says of the data given a latent.
+        is_likelihood: whether that is a likelihood, rather than a cost alone.
+    """
+
+    observation: str
+    is_likelihood: bool
+
+    def log_weights(self, batch: Batch, draws: int) -> Tensor:
+        """log p(x, z) / q(z|x) in nats for each of ``draws`` latents from the posterior, float (B, draws)."""
 
 
 def device_of(module: nn.Module) -> torch.device:

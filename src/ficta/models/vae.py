@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import latents
-from ficta.losses.elbo import bits_per_dimension, free_bits, gaussian_kl_nats, negative_elbo, reparameterise
+from ficta.losses.elbo import (
+    bits_per_dimension,
+    free_bits,
+    gaussian_kl_nats,
+    log_importance_weight,
+    negative_elbo,
+    reparameterise,
+)
 from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
@@ -51,6 +58,7 @@ class Vae(Family):
         self.settings, self.spec, self.latent_dim = settings, spec, settings.latent_dim
         self.classes = condition_size(spec)
         self.head = build_head(settings.head, spec, settings.variance, settings.variance_floor)
+        self.observation, self.is_likelihood = self.head.name, self.head.is_likelihood
         self.encoder = (
             networks["encoder"]
             if "encoder" in networks
@@ -86,6 +94,16 @@ class Vae(Family):
         if self.head.discrete:
             terms["bits_per_dimension"] = bits_per_dimension(value.detach(), self.spec.size)
         return Losses(value, terms)
+
+    def log_weights(self, batch: Batch, draws: int) -> Tensor:
+        """Log importance weights of draws from the posterior, float (B, draws), in nats."""
+        mean, log_variance = (part[:, None] for part in self.posterior(batch.data, batch.condition))
+        noise = batch.noise.normal(draws, self.latent_dim)
+        z = reparameterise(mean, log_variance, noise)
+        condition = None if batch.condition is None else batch.condition.repeat_interleave(draws)
+        raw = self.decoder(z.flatten(0, 1), *conditioning(condition, self.classes))
+        nll = LIKELIHOODS[self.head.name](batch.data.repeat_interleave(draws, 0), *self.head(raw))
+        return log_importance_weight(nll.view(-1, draws), z, noise, log_variance)
 
     def posterior(self, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), float32 (B, latent_dim) each; the latter within [-20, 20]."""

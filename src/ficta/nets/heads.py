@@ -22,12 +22,14 @@ class Head(nn.Module, abc.ABC):
         term: what reports call its cost.
         shape: of the raw output of one sample.
         discrete: whether it gives a probability of the data's own values, so that bits per dimension exist.
+        is_likelihood: whether its cost is minus the log of a probability or density of the data.
     """
 
     name: HeadName
     term: str = "distortion_nats"
     shape: tuple[int, ...]
     discrete: bool
+    is_likelihood: bool = True
 
     @abc.abstractmethod
     def forward(self, raw: Tensor) -> tuple[Tensor, ...]:
@@ -63,6 +65,7 @@ class GreyBce(Head):
     name = "grey-bce"
     term = "grey_bce_nats"
     discrete = False
+    is_likelihood = False
 
     def __init__(self, spec: Spec, variance: float | None, floor: float) -> None:
         super().__init__()

@@ -47,6 +47,7 @@ def sample(
     seed: int = 0,
     options: SampleSettings | None = None,
     chunk: int = CHUNK,
+    start: int = 0,
 ) -> Iterator[np.ndarray]:
     """Make ``n`` samples, some at a time; sample i depends on (seed, i) and its label alone, but for rounding.
 
@@ -57,6 +58,7 @@ def sample(
         seed: of the latents.
         options: how.
         chunk: samples at a time.
+        start: number of the first sample.
 
     Yields:
         Compact arrays (up to chunk, *stored shape).
@@ -68,8 +70,8 @@ def sample(
         raise UsageError(f"{n} samples: ask for at least 1")
     family, codec = run.family, run.codec
     index, device = label_index(run, label), device_of(family)
-    for first in range(0, n, chunk):
-        count = min(chunk, n - first)
+    for first in range(start, start + n, chunk):
+        count = min(chunk, start + n - first)
         condition = None
         if codec.spec.condition is not None:
             turns = torch.arange(first, first + count, device=device) % len(codec.spec.condition.categories)

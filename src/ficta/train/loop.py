@@ -16,6 +16,7 @@ from ficta.base.words import count
 from ficta.compute import device as machine
 from ficta.data.dataset import Store
 from ficta.metrics.spread import pairwise_spread
+from ficta.models.family import Family
 from ficta.runs.folder import RunFolder
 from ficta.train.observe import SPREAD_ITEMS, fixed_samples, heldout, spread_of_data
 from ficta.train.stepper import Stepper
@@ -65,7 +66,7 @@ class Loop:
     """One training of one run, on this process's rank."""
 
     def __init__(
-        self, stepper: Stepper, validation: Store, folder: RunFolder, watchers: Sequence[Watcher], seconds: float
+        self, stepper: Stepper[Family], validation: Store, folder: RunFolder, watchers: Sequence[Watcher], seconds: float
     ) -> None:
         self.stepper, self.validation, self.folder, self.watchers = stepper, validation, folder, watchers
         self.settings, self.target = stepper.settings, stepper.target

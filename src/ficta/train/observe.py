@@ -77,7 +77,7 @@ def spread_of_data(store: Store) -> float | None:
     return pairwise_spread(items.cpu().numpy()) or None
 
 
-def report_seconds(scratch: Stepper, validation: Store) -> float:
+def report_seconds(scratch: Stepper[Family], validation: Store) -> float:
     """About how long a report takes: its samples and sheet, and one chunk of its held-out data made up to all of them.
 
     Args:

@@ -9,11 +9,12 @@ from typing import Any
 
 from ficta.compute import device as machine
 from ficta.train.loop import report_points
+from ficta.models.family import Family
 from ficta.train.probe import Found
 from ficta.train.stepper import Stepper
 
 
-def make_plan(stepper: Stepper, found: Found, report_seconds: float, probe_seconds: float) -> dict[str, Any]:
+def make_plan(stepper: Stepper[Family], found: Found, report_seconds: float, probe_seconds: float) -> dict[str, Any]:
     """What ``plan.json`` holds.
 
     Args:

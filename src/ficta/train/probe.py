@@ -52,7 +52,7 @@ class Found:
 
 def find_way(
     settings: TrainSettings,
-    stepper_for: Callable[[Way], Stepper],
+    stepper_for: Callable[[Way], Stepper[Any]],
     planned_seconds: Callable[[float], float],
     content: Any,
 ) -> Found:
@@ -117,7 +117,7 @@ def _changes(settings: TrainSettings, way: Way, device: torch.device) -> list[di
     return found
 
 
-def _race(best: Stepper, rival: Stepper) -> float:
+def _race(best: Stepper[Any], rival: Stepper[Any]) -> float:
     """How many times as fast the rival is, over turns of both; a hopeless one gets fewer."""
     rates = {best: 0.0, rival: 0.0}
     measure_rate(rival, 0.0)  # warm-up
@@ -129,7 +129,7 @@ def _race(best: Stepper, rival: Stepper) -> float:
     return rates[rival] / rates[best]
 
 
-def measure_rate(scratch: Stepper, seconds: float) -> float:
+def measure_rate(scratch: Stepper[Any], seconds: float) -> float:
     """Samples a second.
 
     Args:

@@ -164,7 +164,7 @@ def _read(recipe: Recipe, collectives: Collectives, progress: Progress) -> Datas
     return dataset
 
 
-def _rescue(stepper: Stepper, folder: RunFolder) -> bool:
+def _rescue(stepper: Stepper[Family], folder: RunFolder) -> bool:
     """Write the weights of a finished run from its state, if they are missing; whether that was so."""
     missing = stepper.collectives.leads and not folder.weights.exists()
     if missing:
@@ -172,7 +172,7 @@ def _rescue(stepper: Stepper, folder: RunFolder) -> bool:
     return missing
 
 
-def _restore(stepper: Stepper, folder: RunFolder) -> float:
+def _restore(stepper: Stepper[Family], folder: RunFolder) -> float:
     """Bring ``stepper`` to the newest saved state, if there is one; seconds that training took until then."""
     state = folder.latest_state()
     if state is None:
@@ -191,7 +191,7 @@ class Ready(NamedTuple):
         recipe: with what was left open resolved.
     """
 
-    stepper: Stepper
+    stepper: Stepper[Family]
     validation: Store
     plan: dict[str, Any]
     recipe: Recipe
@@ -212,7 +212,7 @@ def prepare(
     family = new_family(recipe, dataset, networks, start)
     store, validation = (_store(dataset.splits[name], device, recipe) for name in ("train", "validation"))
 
-    def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper:
+    def stepper_for(way: machine.Way, weights: Family | None = None, target: int = 1) -> Stepper[Family]:
         mine = copy.deepcopy(family) if weights is None else weights
         return Stepper(mine, dataset.codec, store, settings, target, recipe.seed, device, collectives, way)
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,13 @@ from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Order, Store
-from ficta.models.family import Batch, Family, Losses, Phase
+from ficta.models.family import Batch, Losses, Objective, Phase
 from ficta.train.recipe import TrainSettings
 
 EMA_RAMP = 0.05  # the average's half-life is at most this share of what was seen, as in StyleGAN2-ADA's training code
+
+
+Model = TypeVar("Model", bound=Objective)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +38,12 @@ class Micro:
     start: int
 
 
-class Stepper:
-    """A family in training: weights, their average, optimisers, and how far they have come."""
+class Stepper(Generic[Model]):
+    """A family, or another objective, in training: weights, their average, optimisers, how far they have come."""
 
     def __init__(
         self,
-        family: Family,
+        family: Model,
         codec: Codec,
         store: Store,
         settings: TrainSettings,
@@ -51,7 +54,7 @@ class Stepper:
         way: machine.Way,
     ) -> None:
         self.way = way
-        self.family: Family = machine.lay_out(family.to(device).train(), way.layout)
+        self.family: Model = machine.lay_out(family.to(device).train(), way.layout)
         self.average = copy.deepcopy(self.family).requires_grad_(False).eval() if settings.ema_samples else self.family
         if way.compile:
             for network in self.family.children():
@@ -226,7 +229,7 @@ def rate_factor(settings: TrainSettings, seen: int, target: int) -> float:
             return 1.0
 
 
-def _parameters(family: Family, phase: Phase) -> list[nn.Parameter]:
+def _parameters(family: Objective, phase: Phase) -> list[nn.Parameter]:
     return [p for name in phase.modules for p in getattr(family, name).parameters() if p.requires_grad]
 
 

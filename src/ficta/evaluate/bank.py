@@ -1,0 +1,74 @@
+"""Features of the items of a source, computed once for all measures, in bounded memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ficta.base.progress import Progress
+from ficta.evaluate.ground import Ground
+from ficta.evaluate.kept import kept
+from ficta.evaluate.sources import Source
+from ficta.metrics.extractors import Extractor
+
+CHUNK = 256
+SHOWN = 1000  # items that measures of the items themselves look at
+
+
+@dataclasses.dataclass(frozen=True)
+class Bank:
+    """What measures see of some items.
+
+    Attributes:
+        features: by extractor, float32 (n, d).
+        probabilities: of each label as the classifier reads it, float32 (n, c); c is 0 without a classifier.
+        asked: label that each has or was asked for, int64 (n,), -1 for none; None without labels.
+        items: some of them in compact form, evenly spread.
+    """
+
+    features: dict[str, np.ndarray]
+    probabilities: np.ndarray
+    asked: np.ndarray | None
+    items: np.ndarray
+
+    def __len__(self) -> int:
+        return len(next(iter(self.features.values())))
+
+
+def look(source: Source, count: int, ground: Ground) -> Bank:
+    """Everything that measures see of the first ``count`` items of a source."""
+    found = features(source, 0, count, ground.spaces, ground.progress)
+    reads = ground.reads
+    probabilities = reads.probabilities(found[reads.name]) if reads else np.empty((count, 0), np.float32)
+    rows = np.linspace(0, count, min(count, SHOWN), endpoint=False).astype(int)
+    items = np.concatenate([source.read(int(row), int(row) + 1) for row in rows])
+    return Bank(found, probabilities, source.labels(0, count), items)
+
+
+def features(
+    source: Source, start: int, stop: int, extractors: Sequence[Extractor], progress: Progress
+) -> dict[str, np.ndarray]:
+    """Features by extractor, float32 (n, d); those of real items are kept in the cache."""
+
+    def compute(wanted: Sequence[Extractor]) -> dict[str, torch.Tensor]:
+        rows = {extractor.name: np.empty((stop - start, extractor.size), np.float32) for extractor in wanted}
+        for first in range(start, stop, CHUNK):
+            items = source.read(first, min(first + CHUNK, stop))
+            for extractor in wanted:
+                rows[extractor.name][first - start :][: len(items)] = extractor.features(items)
+            progress(f"features of {source.name}", first - start + len(items), stop - start)
+        return {name: torch.from_numpy(values) for name, values in rows.items()}
+
+    if not source.identity:
+        found = compute(extractors)
+    else:
+        found = {}
+        for extractor in extractors:
+            facts = repr((source.identity, start, stop, extractor.fingerprint))
+            key = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+            found |= kept(f"features-{extractor.name}", key, lambda wanted=extractor: compute([wanted]))  # type: ignore[misc]
+    return {name: np.asarray(values.numpy()) for name, values in found.items()}

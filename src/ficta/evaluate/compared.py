@@ -1,0 +1,224 @@
+"""Measures of samples against as many real items, over disjoint parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ficta.evaluate.bank import Bank
+from ficta.evaluate.ground import Ground
+from ficta.evaluate.result import Result
+from ficta.metrics import classified, distance, neighbours, variety
+from ficta.metrics.extractors import Extractor
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
+
+PARTS, MEAN = "disjoint parts, Student's t", "bootstrap over samples"
+
+
+class Seen(NamedTuple):
+    """What a measure looks at of one set of items.
+
+    Attributes:
+        features: in one space, float32 (n, d).
+        probabilities: of each label as the classifier reads it, float32 (n, c); empty without one.
+        items: some of them in compact form.
+    """
+
+    features: np.ndarray
+    probabilities: np.ndarray
+    items: np.ndarray
+
+
+class Given(NamedTuple):
+    """What measures share beside the items.
+
+    Attributes:
+        k: which neighbour bounds an item's reach.
+        seed: of what is drawn.
+        shares: of each label in the training split, float (c,); None without labels.
+    """
+
+    k: int
+    seed: int
+    shares: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """Numbers from samples and as many real items.
+
+    Attributes:
+        better: names of its outputs, and which way each is better.
+        looks_at: ``features`` are taken in every space, ``labels`` where there is a classifier, ``items`` always.
+        of: from samples and real items to the outputs; a ``ValueError`` says why they are not defined.
+        unit: of the outputs.
+        settings: which of ``Given`` belong to the protocol.
+        full: whether they are taken only if everything is asked for.
+    """
+
+    better: Mapping[str, str]
+    looks_at: Literal["features", "labels", "items"]
+    of: Callable[[Seen, Seen, Given], Sequence[float]]
+    unit: str = ""
+    settings: tuple[Literal["k", "seed"], ...] = ()
+    full: bool = False
+
+
+def _frechet(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
+    return [distance.frechet_distance(distance.moments(samples.features), distance.moments(real.features))]
+
+
+def _balance(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
+    assert given.shares is not None
+    return [variety.label_divergence_nats(samples.probabilities.argmax(1), given.shares)]
+
+
+def _similarity(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
+    half = len(samples.items) // 2
+    return [float(variety.ms_ssim(samples.items[:half], samples.items[half : 2 * half]).mean())]
+
+
+MEASURES = (
+    Measure({"frechet-distance": "lower"}, "features", _frechet),
+    Measure(
+        {"kernel-distance": "lower"},
+        "features",
+        lambda samples, real, given: [distance.kernel_distance(samples.features, real.features)],
+    ),
+    Measure(
+        {"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"},
+        "features",
+        lambda samples, real, given: neighbours.overlap(samples.features, real.features, given.k),
+        settings=("k",),
+    ),
+    Measure({"class-balance": "lower"}, "labels", _balance, unit="nats"),
+    Measure(
+        {"frechet-distance-infinite": "lower"},
+        "features",
+        lambda samples, real, given: [distance.frechet_infinity(samples.features, real.features, given.seed)],
+        settings=("seed",),
+        full=True,
+    ),
+    Measure(
+        {"two-sample-accuracy": "near 0.5"},
+        "features",
+        lambda samples, real, given: [classified.two_sample_accuracy(samples.features, real.features, given.seed)],
+        settings=("seed",),
+        full=True,
+    ),
+    Measure(
+        {"vendi-score": "higher"},
+        "features",
+        lambda samples, real, given: [variety.vendi_score(samples.features - real.features.mean(0))],
+        full=True,
+    ),
+    Measure(
+        {"classifier-score": "higher"},
+        "labels",
+        lambda samples, real, given: [classified.classifier_score(samples.probabilities)],
+        full=True,
+    ),
+    Measure(
+        {"modes-found": "higher"},
+        "labels",
+        lambda samples, real, given: [variety.modes_found(samples.probabilities.argmax(1))],
+        full=True,
+    ),
+    Measure({"ms-ssim": "lower"}, "items", _similarity, full=True),
+)
+
+
+def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[Result]:
+    """Every measure in every space that it looks at.
+
+    Args:
+        ground: what the evaluation stands on.
+        banks: ``samples``, and in their place ``real`` and ``shuffled`` items.
+        real: held-out items, which all of these are compared with.
+    """
+    chosen = [measure for measure in MEASURES if ground.asked.full or not measure.full]
+    spaces: dict[str, Sequence[Extractor | None]] = {
+        "features": ground.spaces,
+        "labels": [ground.reads] if ground.reads else [],
+        "items": [None],
+    }
+    tasks = [(measure, space) for measure in chosen for space in spaces[measure.looks_at]]
+    given = Given(ground.asked.k, ground.asked.seed, ground.label_shares)
+    for done, (measure, space) in enumerate(tasks):
+        ground.progress("measures", done, len(tasks))
+        yield from _repeated(ground, measure, space, banks, real, given)
+    ground.progress("measures", len(tasks), len(tasks))
+
+
+def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
+    """Share of samples that the classifier reads as they were asked for; nothing if they were not asked for a label."""
+    begun = time.perf_counter()
+    if ground.reads is None or samples.asked is None or real.asked is None or ground.run is None:
+        return
+    right, right_real = ((bank.probabilities.argmax(1) == bank.asked)[bank.asked >= 0] for bank in (samples, real))
+    yield Result(
+        f"condition-obeyed({ground.reads.name})",
+        bootstrap_mean(right, ground.asked.seed),
+        "",
+        "higher",
+        len(right),
+        MEAN,
+        time.perf_counter() - begun,
+        ground.protocol(ground.reads),
+        bootstrap_mean(right_real, ground.asked.seed) if len(right_real) else None,
+    )
+
+
+def _repeated(
+    ground: Ground, measure: Measure, space: Extractor | None, banks: Mapping[str, Bank], real: Bank, given: Given
+) -> Iterator[Result]:
+    """One measure over all parts, of samples and of what takes their place."""
+    begun = time.perf_counter()
+    found: dict[str, list[Estimate]] = {}
+    reasons: dict[str, str] = {}
+    for which, bank in banks.items():
+        try:
+            pairs = [(_part(ground, bank, space, part), _part(ground, real, space, part)) for part in _parts(ground)]
+            outputs = [measure.of(mine, theirs, given) for mine, theirs in pairs]
+            found[which] = [repeats(values) for values in zip(*outputs, strict=True)]
+        except ValueError as error:
+            reasons[which] = str(error)
+    settings = {name: getattr(given, name) for name in measure.settings}
+    protocol = ground.protocol(space, n=ground.n, parts=ground.asked.parts, **settings)
+    seconds = (time.perf_counter() - begun) / len(measure.better)
+    for place, (name, better) in enumerate(measure.better.items()):
+        estimate, of_real, of_shuffled = (
+            found[which][place] if which in found else None for which in ("samples", "real", "shuffled")
+        )
+        yield Result(
+            f"{name}({space.name})" if space else name,
+            estimate,
+            measure.unit,
+            better,
+            ground.n,
+            PARTS,
+            seconds,
+            protocol,
+            of_real,
+            of_shuffled,
+            reasons.get("samples", ""),
+        )
+
+
+def _parts(ground: Ground) -> range:
+    return range(ground.asked.parts)
+
+
+def _part(ground: Ground, bank: Bank, space: Extractor | None, part: int) -> Seen:
+    """Items of one part; they begin from the front again where there are too few for disjoint parts."""
+    rows = np.arange(part * ground.n, (part + 1) * ground.n) % len(bank)
+    shown = np.arange(part * len(bank.items) // ground.asked.parts, (part + 1) * len(bank.items) // ground.asked.parts)
+    return Seen(
+        bank.features[space.name][rows] if space else np.empty((len(rows), 0), np.float32),
+        bank.probabilities[rows],
+        bank.items[shown],
+    )

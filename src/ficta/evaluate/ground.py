@@ -1,0 +1,146 @@
+"""What all measures of an evaluation stand on: the samples, the real items, the feature spaces, the protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from ficta.base.errors import DataError, UsageError
+from ficta.base.progress import Progress
+from ficta.base.settings import Settings
+from ficta.base.words import nearest
+from ficta.data.dataset import Dataset
+from ficta.evaluate.classifier import Reader, reader
+from ficta.evaluate.sources import RunSource, Shuffled, Source, SplitSource, described
+from ficta.metrics.extractors import Extractor, Pixels, RandomConv
+from ficta.runs.run import Run
+
+LEAST = 2  # items in a part
+WHITENED_FROM = 10_000  # training items that whitening is learnt from
+
+
+class EvaluateSettings(Settings):
+    """How samples are judged."""
+
+    samples: Annotated[int, Field(ge=2, description="samples judged, in all parts together")] = 10_000
+    parts: Annotated[int, Field(ge=2, le=100, description="disjoint parts that they are judged in")] = 5
+    k: Annotated[int, Field(ge=1, description="which nearest neighbour bounds the reach of an item")] = 5
+    seed: Annotated[int, Field(ge=0, description="of samples, orders and all that is drawn")] = 0
+    full: Annotated[bool, Field(description="take every measure there is")] = False
+    features: Annotated[
+        tuple[str, ...],
+        Field(description="feature spaces: random-conv, pixels, classifier; none: the first and, with labels, the last"),
+    ] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """What an evaluation stands on.
+
+    Attributes:
+        asked: how to judge.
+        dataset: the real items.
+        samples: what is judged.
+        run: that made them; None for somebody else's.
+        train: real items that were trained on.
+        heldout: real items that were not.
+        n: samples in a part.
+        spaces: feature spaces; the first is where novelty is judged.
+        reference: of the protocol, what the held-out items are.
+        progress: who is told.
+    """
+
+    asked: EvaluateSettings
+    dataset: Dataset
+    samples: Source
+    run: Run | None
+    train: SplitSource
+    heldout: SplitSource
+    n: int
+    spaces: tuple[Extractor, ...]
+    reference: dict[str, Any]
+    progress: Progress
+
+    @property
+    def count(self) -> int:
+        """Samples in all parts together."""
+        return self.n * self.asked.parts
+
+    @property
+    def shuffled(self) -> Shuffled:
+        """Held-out items without their structure."""
+        return Shuffled(self.heldout, self.asked.seed)
+
+    @property
+    def reads(self) -> Reader | None:
+        """The classifier, if there is one."""
+        return next((space for space in self.spaces if isinstance(space, Reader)), None)
+
+    @property
+    def label_shares(self) -> np.ndarray | None:
+        """Share of each label in the training items, float64 (c,); None without labels."""
+        categories = len(self.dataset.report.get("categories") or ())
+        labels = self.train.labels(0, len(self.train))
+        if labels is None or not categories:
+            return None
+        counts = np.bincount(labels[labels >= 0], minlength=categories)
+        return np.asarray(counts / max(1, counts.sum()))
+
+    def protocol(self, space: Extractor | None, **others: Any) -> dict[str, Any]:
+        """All that two numbers must share to be compared, JSON types."""
+        found = {"features": f"{space.name}:{space.fingerprint}"} if space else {}
+        return {"reference": self.reference, **found, **others}
+
+
+def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings, progress: Progress) -> Ground:
+    """Divide the samples into parts, order the real items, build the feature spaces.
+
+    Raises:
+        UsageError: an unknown feature space, or a classifier without labels.
+        DataError: too few samples or real items.
+    """
+    content = str(dataset.report["content_hash"])
+    name = "test" if len(dataset.splits["test"]) else "validation"
+    heldout, train = dataset.splits[name], dataset.splits["train"]
+    if min(len(heldout), len(train)) < LEAST:
+        raise DataError(
+            f"{dataset.report['source']} has {len(heldout)} held-out and {len(train)} training items; samples are "
+            f"judged by at least {LEAST} of each: keep some apart with --set data.test=0.1"
+        )
+    available = asked.samples if isinstance(samples, Run) else len(samples)
+    n = min(min(available, asked.samples) // asked.parts, len(heldout), len(train))
+    if n < LEAST:
+        raise DataError(f"{available} samples for {asked.parts} parts; give at least {LEAST * asked.parts}")
+    ordered = SplitSource("training items", train, content, asked.seed)
+    return Ground(
+        asked,
+        dataset,
+        RunSource(samples, n * asked.parts, asked.seed) if isinstance(samples, Run) else samples,
+        samples if isinstance(samples, Run) else None,
+        ordered,
+        SplitSource("held-out items", heldout, content, asked.seed),
+        n,
+        _spaces(dataset, name, ordered, asked, progress),
+        described(heldout, name, content),
+        progress,
+    )
+
+
+def _spaces(
+    dataset: Dataset, heldout: str, train: Source, asked: EvaluateSettings, progress: Progress
+) -> tuple[Extractor, ...]:
+    labelled = len(dataset.report.get("categories") or ()) > 1
+    makers: dict[str, Callable[[], Extractor]] = {
+        "random-conv": lambda: RandomConv(dataset.codec.spec.shape[0]),
+        "pixels": lambda: Pixels(train.read(0, min(WHITENED_FROM, len(train)))),
+        "classifier": lambda: reader(dataset, dataset.splits[heldout], 0, progress),
+    }
+    wanted = asked.features or (*dataset.codec.measures, *(["classifier"] if labelled else []))
+    for name in wanted:
+        if name not in makers:
+            raise UsageError(f"unknown feature space {name!r}: {nearest(name, makers)}")
+    return tuple(makers[name]() for name in dict.fromkeys(wanted))

@@ -1,0 +1,139 @@
+"""What a family that has a likelihood says of held-out items."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from ficta.base.progress import Progress
+from ficta.base.seeds import mix
+from ficta.compute.noise import Noise
+from ficta.evaluate.ground import Ground
+from ficta.evaluate.result import Result
+from ficta.evaluate.sources import Source
+from ficta.metrics.intervals import Estimate, bootstrap_mean
+from ficta.metrics.latents import active_units
+from ficta.models.family import Batch, Bounds, Encodes, Weighs
+from ficta.runs.run import Run
+
+CHUNK = 256
+DRAWS_AT_ONCE = 1024  # latents decoded at once
+WEIGHTED = ((64, 1000),)  # draws of the importance-weighted bound, and items that it is taken of
+WEIGHTED_FULL = ((1, 1000), (64, 1000), (5000, 100))
+BITS = "bits_per_dimension"
+NAMES = {"negative_elbo_nats": "negative-elbo", "kl_nats": "rate", BITS: "bits-per-dimension"}
+MEAN = "bootstrap over items"
+
+
+def likelihood(ground: Ground) -> Iterator[Result]:
+    """The bound and its parts, the importance-weighted bound, active units; nothing for a family without a bound."""
+    run, seed = ground.run, ground.asked.seed
+    if run is None or not isinstance(run.family, Bounds):
+        return
+    begun = time.perf_counter()
+    count = len(ground.heldout)
+    found = bounds(run, ground.heldout, count, seed, ground.progress)
+    ceiling = bounds(run, ground.shuffled, count, seed, ground.progress)
+    values = _values(run)
+    protocol = ground.protocol(None, values=values, seed=seed)
+    seconds = (time.perf_counter() - begun) / len(found)
+    for name, costs in found.items():
+        unit = "bits" if name == BITS else "nats"
+        better = "" if name == "kl_nats" else "lower"
+        called = f"{NAMES.get(name, 'distortion')}({values})"
+        shuffled = bootstrap_mean(ceiling[name], seed)
+        estimate = bootstrap_mean(costs, seed)
+        yield Result(called, estimate, unit, better, count, MEAN, seconds, protocol, shuffled=shuffled)
+    yield from _weighted(ground, run, values, protocol, BITS in found)
+    if ground.asked.full and isinstance(run.family, Encodes):
+        yield _active(ground, run, protocol)
+
+
+def _weighted(
+    ground: Ground, run: Run, values: str, protocol: Mapping[str, object], discrete: bool
+) -> Iterator[Result]:
+    for k, items in WEIGHTED_FULL if ground.asked.full else WEIGHTED:
+        begun = time.perf_counter()
+        called, count = f"importance-weighted-bound({values}, k={k})", min(items, len(ground.heldout))
+        if not isinstance(run.family, Weighs) or not run.family.is_likelihood:
+            reason = f"{values} is a cost and no likelihood: train with a likelihood, e.g. --set model.head=gaussian"
+            yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=reason)
+            continue
+        costs = importance_weighted(run, ground.heldout, count, k, ground.asked.seed, ground.progress)
+        seconds = time.perf_counter() - begun
+        described = {**protocol, "k": k, "items": count}
+        scales = {"nats": 1.0, "bits": 1 / (run.codec.spec.size * math.log(2))}
+        for unit in ("nats", "bits") if discrete else ("nats",):
+            name = called if unit == "nats" else f"bits-per-dimension({values}, k={k})"
+            estimate = bootstrap_mean(costs * scales[unit], ground.asked.seed)
+            yield Result(name, estimate, unit, "lower", count, MEAN, seconds, described)
+
+
+def _active(ground: Ground, run: Run, protocol: Mapping[str, object]) -> Result:
+    begun, count = time.perf_counter(), len(ground.heldout)
+    assert isinstance(run.family, Encodes)
+    means = []
+    with run.inference():
+        for batch in _batches(run, ground.heldout, count, CHUNK, ground.asked.seed):
+            means.append(run.family.encode(batch.data, batch.condition).float().cpu().numpy())
+    number = active_units(np.concatenate(means))
+    estimate = Estimate(number, None, None)
+    return Result("active-units", estimate, "", "", count, "none", time.perf_counter() - begun, protocol)
+
+
+def _values(run: Run) -> str:
+    """What the cost is a cost of: the head's distribution, and how binary values were drawn."""
+    family, drawn = run.family, run.recipe["data"].get("image", {}).get("binarise", "none")
+    name = family.observation if isinstance(family, Weighs) else "bound"
+    return name if drawn == "none" else f"{name}, {drawn} binarisation"
+
+
+def bounds(run: Run, source: Source, count: int, seed: int, progress: Progress) -> dict[str, np.ndarray]:
+    """Negative ELBO in nats with one draw, and its terms, of the first items of a source: float64 (count,) each."""
+    family = run.family
+    assert isinstance(family, Bounds)
+    parts: dict[str, list[np.ndarray]] = {}
+    with run.inference():
+        for batch in _batches(run, source, count, CHUNK, seed):
+            losses = family.bound(batch)
+            for name, values in {"negative_elbo_nats": losses.value, **losses.terms}.items():
+                parts.setdefault(name, []).append(values.double().cpu().numpy())
+            progress("likelihood", len(np.concatenate(parts["negative_elbo_nats"])), count)
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def importance_weighted(run: Run, source: Source, count: int, k: int, seed: int, progress: Progress) -> np.ndarray:
+    """Importance-weighted bound on -log p(x) (Burda et al. 2016, arXiv:1509.00519, Eq. 8), in nats, float64 (count,).
+
+    -log (1/k) sum_i p(x, z_i) / q(z_i | x), of the first items of a source. It falls towards -log p(x) as k grows.
+    """
+    family = run.family
+    assert isinstance(family, Weighs)
+    at_once = max(1, DRAWS_AT_ONCE // k)
+    found = []
+    with run.inference():
+        for batch in _batches(run, source, count, at_once, seed):
+            logs = []
+            for first in range(0, k, DRAWS_AT_ONCE):
+                draws = min(DRAWS_AT_ONCE, k - first)
+                drawn = Batch(batch.data, batch.condition, batch.seen, batch.noise.fork(f"draws {first}"))
+                logs.append(family.log_weights(drawn, draws).double())
+            found.append((math.log(k) - torch.cat(logs, 1).logsumexp(1)).cpu().numpy())
+            progress(f"likelihood with k = {k}", sum(map(len, found)), count)
+    return np.concatenate(found)
+
+
+def _batches(run: Run, source: Source, count: int, size: int, seed: int) -> Iterator[Batch]:
+    """Batches as training makes them: what a codec draws is drawn anew, by the seed."""
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        noise = Noise.whole(mix(seed, "likelihood", start), "cpu", stop - start)
+        stored = torch.from_numpy(np.ascontiguousarray(source.read(start, stop)))
+        labels = source.labels(start, stop)
+        condition = torch.from_numpy(labels) if run.codec.spec.condition is not None and labels is not None else None
+        data = run.codec.encode(stored, noise.fork("data"))
+        yield Batch(data, condition, torch.zeros((), dtype=torch.int64), noise)

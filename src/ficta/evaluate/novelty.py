@@ -1,0 +1,106 @@
+"""How close samples lie to training items: as close as new real items do, or closer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ficta.evaluate.bank import Bank, features
+from ficta.evaluate.compared import MEAN, PARTS
+from ficta.evaluate.ground import Ground
+from ficta.evaluate.result import Result
+from ficta.evaluate.sources import described
+from ficta.metrics.copying import closer_share, copying_test
+from ficta.metrics.intervals import bootstrap_mean, repeats
+from ficta.metrics.neighbours import authentic, nearest
+
+SHOWN = 10  # samples beside their nearest training items
+
+
+class Novelty(NamedTuple):
+    """What was found.
+
+    Attributes:
+        results: the measures.
+        closest: the samples that lie closest to training items, and those below them.
+        distances: of these pairs, in units of the median distance of held-out items.
+    """
+
+    results: list[Result]
+    closest: Image.Image
+    distances: list[float]
+
+
+def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
+    """Measures of novelty in the first feature space.
+
+    Args:
+        ground: what the evaluation stands on.
+        banks: ``samples`` and ``shuffled`` items.
+    """
+    space, seed = ground.spaces[0], ground.asked.seed
+    train, heldout = (
+        features(source, 0, len(source), [space], ground.progress)[space.name].astype(np.float64)
+        for source in (ground.train, ground.heldout)
+    )
+    begun = time.perf_counter()
+    ground.progress("novelty", 0, 4)
+    near_heldout = nearest(heldout, train)
+    half = len(heldout) // 2
+    closer = {"real": closer_share(near_heldout.distance[:half], near_heldout.distance[half:])}
+    new = {"real": authentic(heldout, train, near_heldout)}
+    near = {}
+    for done, which in enumerate(("samples", "shuffled"), 1):
+        ground.progress("novelty", done, 4)
+        near[which] = nearest(banks[which].features[space.name], train)
+        closer[which] = closer_share(near[which].distance, near_heldout.distance)
+        new[which] = authentic(banks[which].features[space.name], train, near[which])
+    protocol = ground.protocol(space, train=described(ground.dataset.splits["train"], "train", ""))
+    seconds = (time.perf_counter() - begun) / 2
+    results = []
+    for name, better, values in (("closer-to-training", "near 0.5", closer), ("authenticity", "higher", new)):
+        estimates = {which: bootstrap_mean(found, seed) for which, found in values.items()}
+        count = len(values["samples"])
+        results.append(
+            Result(
+                f"{name}({space.name})",
+                estimates["samples"],
+                "",
+                better,
+                count,
+                MEAN,
+                seconds,
+                protocol,
+                estimates["real"],
+                estimates["shuffled"],
+            )
+        )
+    if ground.asked.full:
+        results.append(_copying(ground, banks["samples"].features[space.name], heldout, train, protocol))
+    ground.progress("novelty", 4, 4)
+    found = near["samples"]
+    order = np.argsort(found.distance, kind="stable")[:SHOWN]
+    samples = [ground.samples.read(int(row), int(row) + 1) for row in order]
+    copied = [ground.train.read(int(row), int(row) + 1) for row in found.index[order]]
+    sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), columns=len(order))
+    usual = float(np.median(near_heldout.distance)) or 1.0
+    return Novelty(results, sheet, [float(found.distance[row] / usual) for row in order])
+
+
+def _copying(
+    ground: Ground, samples: np.ndarray, heldout: np.ndarray, train: np.ndarray, protocol: Mapping[str, object]
+) -> Result:
+    begun = time.perf_counter()
+    name, estimate, reason = f"copying-test({ground.spaces[0].name})", None, ""
+    parts = [samples[part * ground.n : (part + 1) * ground.n] for part in range(ground.asked.parts)]
+    try:
+        estimate = repeats([copying_test(part, heldout, train, seed=ground.asked.seed) for part in parts])
+    except ValueError as error:
+        reason = str(error)
+    seconds = time.perf_counter() - begun
+    full = {**protocol, "n": ground.n, "parts": ground.asked.parts, "seed": ground.asked.seed}
+    return Result(name, estimate, "sd", "near 0", ground.n, PARTS, seconds, full, reason=reason)

@@ -1,0 +1,113 @@
+"""Where items to be judged or compared with come from; every one of them can be asked for again by its number."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from ficta.base.seeds import mix
+from ficta.data.dataset import Split
+from ficta.runs.run import Run
+from ficta.runs.sampling import sample
+
+
+class Source(abc.ABC):
+    """A numbered row of items in compact form.
+
+    Attributes:
+        name: for people.
+        identity: digest of what the items are, by which their features may be kept; empty for those made anew.
+    """
+
+    name: str
+    identity: str = ""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many there are."""
+
+    @abc.abstractmethod
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Items ``start`` to ``stop``, (stop - start, *stored shape)."""
+
+    def labels(self, start: int, stop: int) -> np.ndarray | None:
+        """Labels that they have or were asked for, int64; -1 for none. None for a source without labels."""
+        return None
+
+
+class SplitSource(Source):
+    """Real items, or those of a folder of samples, in a random order: folders are sorted by label."""
+
+    def __init__(self, name: str, split: Split, content_hash: str, seed: int) -> None:
+        rows = np.random.default_rng(mix(seed, name)).permutation(split.rows)
+        self.name = name
+        self.identity = hashlib.blake2b(content_hash.encode() + rows.tobytes(), digest_size=16).hexdigest()
+        self._split = dataclasses.replace(split, rows=rows)
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """See ``Source``."""
+        return self._split.read(start, stop)
+
+    def labels(self, start: int, stop: int) -> np.ndarray | None:
+        """See ``Source``."""
+        return self._split.read_labels(start, stop)
+
+
+class RunSource(Source):
+    """Samples of a trained run, made when they are asked for."""
+
+    name = "samples"
+
+    def __init__(self, run: Run, n: int, seed: int) -> None:
+        self._run, self._n, self._seed = run, n, seed
+        condition = run.codec.spec.condition
+        self._labels = len(condition.categories) if condition else 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """See ``Source``."""
+        return np.concatenate(list(sample(self._run, stop - start, seed=self._seed, start=start)))
+
+    def labels(self, start: int, stop: int) -> np.ndarray | None:
+        """Labels are asked for in turn."""
+        return np.arange(start, stop) % self._labels if self._labels else None
+
+
+class Shuffled(Source):
+    """Items of another source whose values have changed places within each: what they consist of, without structure."""
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self.name = f"shuffled {source.name}"
+        self.identity = f"{source.identity}-shuffled-{seed}"
+        self._source, self._seed = source, seed
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """See ``Source``; the order is a function of the seed and the item's number."""
+        items = self._source.read(start, stop)
+        made = np.empty_like(items)
+        for place, item in enumerate(items):
+            draws = np.random.default_rng([self._seed, start + place])
+            made[place] = draws.permutation(item.reshape(-1)).reshape(item.shape)
+        return made
+
+    def labels(self, start: int, stop: int) -> np.ndarray | None:
+        """Those of the items before."""
+        return self._source.labels(start, stop)
+
+
+def described(split: Split, name: str, content_hash: str) -> dict[str, Any]:
+    """What of a protocol a set of real items is, JSON types."""
+    rows = hashlib.blake2b(np.sort(split.rows).tobytes(), digest_size=8).hexdigest()
+    return {"split": name, "items": len(split), "content": content_hash[:16], "rows": rows}

@@ -1,0 +1,72 @@
+"""How sure a measured number is: 95 % intervals for means, and for measures that no bootstrap serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+RESAMPLES = 1000
+BLOCK = 100  # resamples drawn at once, so that memory stays flat
+
+
+class Estimate(NamedTuple):
+    """A number and the interval that covers what it estimates 95 times of 100.
+
+    Attributes:
+        value: the estimate.
+        low: lower end; None with ``high`` if nothing can be said.
+        high: upper end.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
+    """Mean of independent values with the percentile interval of its bootstrap (Efron & Tibshirani 1993, Sec. 13.3).
+
+    Args:
+        values: float (n,), one of each sample; its unit is the result's.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"a mean needs at least one value, got an array of shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} values are NaN or infinite")
+    if len(values) == 1:
+        return Estimate(float(values[0]), None, None)
+    draws = np.random.default_rng(seed)
+    means = [values[draws.integers(len(values), size=(BLOCK, len(values)))].mean(1) for _ in range(RESAMPLES // BLOCK)]
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def repeats(values: Sequence[float]) -> Estimate:
+    """Mean of the same measure over disjoint samples, with Student's interval for its expectation.
+
+    A bootstrap is biased for Fréchet distances and neighbours, since it repeats samples; estimates over disjoint
+    samples of size n are independent, and their mean estimates what the measure gives at n.
+
+    Args:
+        values: estimates over disjoint samples of one size, at least 1.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
+    found = np.asarray(values, np.float64)
+    if not len(found) or not np.isfinite(found).all():
+        raise ValueError(f"estimates that are not finite: {found.tolist()}")
+    mean = float(found.mean())
+    if len(found) < 2:
+        return Estimate(mean, None, None)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+    return Estimate(mean, mean - half, mean + half)

@@ -1,0 +1,44 @@
+"""A classifier of labelled samples: a feature space, and a reader of labels, for judging samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ficta.base.spec import Spec
+from ficta.models.family import Batch, Losses, Objective, OptimiserSettings, Phase
+from ficta.nets.build import NetworkSettings, build_encoder
+
+
+@final
+class Classifier(Objective):
+    """Convolutions or dense layers to features, and one linear layer to the labels' logits."""
+
+    def __init__(self, spec: Spec, features: int) -> None:
+        """For samples of ``spec``, whose condition is the label."""
+        super().__init__()
+        assert spec.condition is not None
+        self.spec = spec
+        self.network = build_encoder(NetworkSettings(), spec.shape, features, 0)
+        self.top = nn.Linear(features, len(spec.condition.categories))
+
+    def phases(self) -> Sequence[Phase]:
+        """One: cross-entropy."""
+        return [Phase("cross_entropy_nats", ("network", "top"), self.loss, "main")]
+
+    def optimisers(self) -> Mapping[str, OptimiserSettings]:
+        """One for everything."""
+        return {"main": OptimiserSettings(weight_decay=1e-2, kind="adamw")}
+
+    def loss(self, batch: Batch) -> Losses:
+        """Cross-entropy of the label, in nats (B,)."""
+        assert batch.condition is not None
+        logits = self.top(self.features(batch.data))
+        return Losses(F.cross_entropy(logits.float(), batch.condition, reduction="none"), {})
+
+    def features(self, x: Tensor) -> Tensor:
+        """Model space float (B, *spec.shape) => float (B, features), at least 0."""
+        return F.relu(self.network(x))
