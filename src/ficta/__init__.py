@@ -5,10 +5,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ficta.api import Run, list_runs, open_run, plan, train
+    from ficta.api import Run, compare, evaluate, list_runs, open_run, plan, train
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Run", "__version__", "list_runs", "open_run", "plan", "train"]
+__all__ = ["Run", "__version__", "compare", "evaluate", "list_runs", "open_run", "plan", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,16 +21,15 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps ``ficta.train`` the function: importing the room of that name would put the room in its place."""
+    """Keeps ``ficta.train`` and ``ficta.evaluate`` the functions where rooms have the same names.
 
-    @property
-    def train(self) -> Any:
-        """Train a run; see ``ficta.api.train``."""
-        return __getattr__("train")
+    The import system offers a room as an attribute when it is imported; ``from ficta.train import …`` does without.
+    """
 
-    @train.setter
-    def train(self, room: ModuleType) -> None:
-        """The import system offers the room; ``from ficta.train import …`` finds it without this."""
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Take everything but a room that a function hides."""
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package

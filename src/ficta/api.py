@@ -23,6 +23,7 @@ from ficta.compute.collectives import launch, leads_by_environment
 from ficta.data.dataset import Dataset, Split, Store
 from ficta.data.download import NAMED
 from ficta.data.ingest import ingest
+from ficta.data.settings import DataSettings
 from ficta.data.sources import DIGITS
 from ficta.models.family import Decodes, Encodes, SampleSettings
 from ficta.models.registry import FAMILIES
@@ -36,9 +37,13 @@ from ficta.train.observe import heldout
 from ficta.train.recipe import Recipe, set_by_path
 
 if TYPE_CHECKING:
+    from ficta.evaluate.compare import Row
+    from ficta.evaluate.evaluate import Evaluation
+    from ficta.evaluate.ground import EvaluateSettings
     from ficta.explore.explore import Explored
     from ficta.explore.pictures import Projection
 
+CLOSEST = "explore/closest.png"  # samples beside the training items that they lie closest to
 TARGETS = ("samples", "minutes", "epochs")
 
 
@@ -150,6 +155,33 @@ class Run:
         store = Store(splits[split], torch.device("cpu"), resident_limit=0)
         return heldout(self.stored.family, self.stored.codec, store, most, int(self.recipe["seed"]))
 
+    def evaluate(
+        self, data: str | Path | None = None, *, progress: Progress = silent, **settings: Any
+    ) -> list[dict[str, Any]]:
+        """Measure how good, how varied and how new the samples are; results, pictures and report stay in the run.
+
+        Args:
+            data: real items to judge by; without, those of the run, of which the test split counts.
+            progress: who is told.
+            settings: of ``ficta.evaluate.ground.EvaluateSettings``, such as ``n=10_000, full=True``.
+
+        Returns:
+            One entry a measure, as in ``results.jsonl``: name, value, interval, unit, better, n, real, shuffled …
+
+        Raises:
+            UsageError: an unknown setting, or data of another kind.
+            DataError: too few items.
+        """
+        from ficta.evaluate.evaluate import evaluate as judge
+
+        dataset = self._dataset(progress) if data is None else self._other(data, progress)
+        found = judge(self.stored, dataset, _evaluate_settings(settings), progress)
+        results = [result.to_json() for result in found.results]
+        self.stored.folder.write_results(results, self.stored.folder.latest_seen())
+        self.stored.folder.save_picture(CLOSEST, found.closest)
+        self.report()
+        return results
+
     def explore(self, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent) -> Explored:
         """Draw everything there is to see into the run folder; see ``ficta.explore.explore``."""
         from ficta.explore import explore as pictures  # drawing is slow to import, and training can do without
@@ -170,6 +202,14 @@ class Run:
         dataset = ingest(Recipe.of(self.recipe).data, progress)
         if dataset.report["content_hash"] != self.stored.data.get("content_hash"):
             raise UsageError(f"the data at {self.recipe['data']['path']} have changed since {self.path} was trained")
+        return dataset
+
+    def _other(self, data: str | Path, progress: Progress) -> Dataset:
+        """Other data, read as this run's were."""
+        settings = Recipe.of(self.recipe).data.model_copy(update={"path": _place(data), "conditional": False})
+        dataset = ingest(settings, progress)
+        if dataset.codec.spec.shape != self.stored.codec.spec.shape:
+            raise UsageError(f"{data} gives items of shape {dataset.codec.spec.shape}; {self.path} makes others")
         return dataset
 
     def _condition(self, labels: Sequence[str] | None, n: int) -> torch.Tensor | None:
@@ -205,9 +245,7 @@ def recipe_for(name: str, data: str | Path, settings: Mapping[str, Any], assignm
         raise UsageError(f"no family or preset {name!r}: {nearest(name, [*known, *FAMILIES])}")
     values: dict[str, Any] = presets.load(name) | {"preset": name} if name in known else {"family": name}
     values.pop("about", None)
-    path = Path(data).expanduser()
-    named = data == DIGITS or data in NAMED  # a name goes before a folder of that name; ./digits is the folder
-    values.setdefault("data", {})["path"] = data if named else _writable(str(path.resolve()))
+    values.setdefault("data", {})["path"] = _place(data)
     table = settings.get("data", {}).get("labels")
     if table not in (None, "auto"):
         settings = {**settings, "data": {**settings["data"], "labels": str(Path(table).expanduser().resolve())}}
@@ -305,6 +343,41 @@ def plan(
     return content
 
 
+def evaluate(samples: str | Path, reference: str | Path, *, progress: Progress = silent, **settings: Any) -> Evaluation:
+    """Judge anybody's samples, without a run.
+
+    Args:
+        samples: folder, zip or NumPy file.
+        reference: the real items: data as ``train`` takes them.
+        progress: who is told.
+        settings: of ``ficta.evaluate.ground.EvaluateSettings``.
+
+    Raises:
+        UsageError: samples of another shape than the reference's, or an unknown setting.
+        DataError: too few items.
+    """
+    from ficta.evaluate.evaluate import evaluate as judge
+    from ficta.evaluate.sources import strangers
+
+    dataset = ingest(DataSettings(path=_place(reference)), progress)
+    return judge(strangers(_place(samples), dataset, progress), dataset, _evaluate_settings(settings), progress)
+
+
+def compare(runs: Sequence[str | Path]) -> list[Row]:
+    """Put the results of evaluated runs side by side; each row says whose difference holds.
+
+    Raises:
+        UsageError: no run, or one that was not evaluated.
+    """
+    from ficta.evaluate.compare import compare as side_by_side
+
+    opened = [StoredRun(path) for path in runs]
+    for run in opened:
+        if not run.results:
+            raise UsageError(f"{run.path} was not evaluated; give 'ficta evaluate {run.path}' first")
+    return side_by_side([run.results for run in opened])
+
+
 def open_run(path: str | Path, network: Mapping[str, nn.Module] | None = None) -> Run:
     """Open a run folder.
 
@@ -366,6 +439,18 @@ def _plan_process(content: Mapping[str, Any], path: str, arguments: Mapping[str,
         write_json(Path(path), found)
 
 
+def _place(data: str | Path) -> str:
+    """The name of a data set as it is, or an absolute path: a name goes before a folder, ``./digits`` is the folder."""
+    named = data == DIGITS or data in NAMED
+    return str(data) if named else _writable(str(Path(data).expanduser().resolve()))
+
+
+def _evaluate_settings(settings: Mapping[str, Any]) -> EvaluateSettings:
+    from ficta.evaluate.ground import EvaluateSettings
+
+    return EvaluateSettings.read({name: value for name, value in settings.items() if value is not None}, "evaluate")
+
+
 def _writable(path: str) -> str:
     """The path, if a recipe can hold it."""
     try:
@@ -389,4 +474,16 @@ def _signature(module: nn.Module) -> str:
     return f"{type(module).__name__}: {shapes}"
 
 
-__all__ = ["Dataset", "Run", "Split", "default_folder", "list_runs", "open_run", "plan", "recipe_for", "train"]
+__all__ = [
+    "Dataset",
+    "Run",
+    "Split",
+    "compare",
+    "default_folder",
+    "evaluate",
+    "list_runs",
+    "open_run",
+    "plan",
+    "recipe_for",
+    "train",
+]

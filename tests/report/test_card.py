@@ -46,12 +46,13 @@ def test_what_was_measured_is_there_with_its_protocol(run: Any) -> None:
             "n": 180,
             "interval": [11, 14],
             "fingerprint": "ab",
+            "real": {"value": 0.5, "interval": None},
         },
-        {"name": "precision", "value": None, "unit": "%", "n": 0, "interval": None},
+        {"name": "precision", "value": None, "unit": "%", "n": 0, "interval": None, "reason": "3 samples are too few"},
     ]
     card = card_of(run)
-    assert "| FD(x) (lower is better) | 12.5 | 11 to 14 | 180 | ab |" in card
-    assert "| precision | not measured | none | not recorded | not recorded |" in card
+    assert "| FD(x) (lower is better) | 12.5 | 11 to 14 | 0.5 |  | 180 | ab |" in card
+    assert "| precision | not measured: 3 samples are too few | none |  |  | not recorded | not recorded |" in card
     assert "Not measured." not in card
 
 

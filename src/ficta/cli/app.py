@@ -208,6 +208,84 @@ def explore(
 
 
 @app.command()
+def evaluate(
+    samples: Annotated[Path, typer.Argument(help="run folder; or, with --reference, a folder of anybody's samples")],
+    data: Annotated[str | None, typer.Option("--data", help="judge a run by these real items, not by its own")] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="real items to judge a folder by")] = None,
+    n: Annotated[int | None, typer.Option("-n", min=10, help="samples judged; default 10000")] = None,
+    parts: Annotated[int | None, typer.Option(min=2, help="disjoint parts they are judged in; default 5")] = None,
+    features: Annotated[
+        list[str] | None, typer.Option("--features", help="random-conv, pixels, classifier, file:PATH; repeatable")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="take every measure there is")] = False,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="of a folder's samples: write results and pictures there")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how good, how varied and how new samples are, with intervals; results stay in the run."""
+    from ficta import api
+    from ficta.cli.show import ProgressShower, results_text
+    from ficta.runs.folder import RunFolder
+
+    settings: dict[str, Any] = {"n": n, "parts": parts, "features": tuple(features or ()), "full": full, "seed": seed}
+    is_run = RunFolder(samples).exists
+    if is_run == (reference is not None) or (out and is_run) or (data and not is_run):
+        raise UsageError(
+            f"{samples} is a run; it is judged by its own data, or by --data"
+            if is_run
+            else f"{samples} is no run; to judge samples in a folder name the real items: --reference DATA"
+        )
+    if is_run:
+        results = api.open_run(samples).evaluate(data, progress=ProgressShower(), **settings)
+        seen = f"{samples / 'report.html'}; next: ficta compare {samples} OTHER"
+    else:
+        found = api.evaluate(samples, str(reference), progress=ProgressShower(), **settings)
+        results, seen = [result.to_json() for result in found.results], ""
+        if out:
+            from ficta.cli.export import write_evaluation
+
+            seen = str(write_evaluation(found, out))
+    if as_json:
+        _out({"samples": str(samples), "results": results})
+        return
+    typer.echo(results_text(results))
+    if seen:
+        typer.echo(seen)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="two or more evaluated runs")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Put the results of runs side by side, and say which differences hold."""
+    from ficta import api
+    from ficta.cli.show import comparison_text
+
+    if len(runs) < 2:
+        raise UsageError("compare needs two runs or more")
+    rows = api.compare(runs)
+    if as_json:
+        shown = [
+            {
+                "name": row.name,
+                "better": row.better,
+                "unit": row.unit,
+                "refused": row.refused,
+                "best": [str(runs[number]) for number in row.best],
+                "holds": row.holds,
+                "results": list(row.results),
+            }
+            for row in rows
+        ]
+        _out({"runs": [str(run) for run in runs], "rows": shown})
+    else:
+        typer.echo(comparison_text([str(run) for run in runs], rows))
+
+
+@app.command()
 def data(
     path: Annotated[
         str, typer.Argument(help="folder, zip, IDX or NumPy file, or a name: digits, mnist, fashion-mnist")

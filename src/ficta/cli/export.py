@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ficta.api import Run
 from ficta.base.errors import FictaError, UsageError
-from ficta.base.files import replacing
+from ficta.base.files import replacing, write_text
 from ficta.base.progress import Progress
 from ficta.runs.sampling import labels_of
+
+if TYPE_CHECKING:
+    from ficta.evaluate.evaluate import Evaluation
 
 SHEET_ITEMS = 100
 ENTRY = "samples.npy"  # of an .npz
@@ -150,3 +154,14 @@ def _write_npz(path: Path, rows: int, chunks: Iterator[tuple[int, np.ndarray]]) 
                 header = {"descr": np.lib.format.dtype_to_descr(chunk.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(entry, header | {"shape": (rows, *chunk.shape[1:])})
             entry.write(np.ascontiguousarray(chunk).tobytes())
+
+
+def write_evaluation(found: Evaluation, folder: Path) -> Path:
+    """Write results and the sheet of the closest samples; where the sheet is."""
+    lines = [json.dumps(result.to_json(), allow_nan=False) for result in found.results]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "results.jsonl", "\n".join(lines) + "\n")
+    sheet = folder / "closest.png"
+    with replacing(sheet) as file:
+        found.closest.save(file, format="PNG")
+    return sheet

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pydantic
 from rich.console import Console
@@ -16,6 +16,9 @@ from ficta.base.errors import FictaError
 from ficta.base.words import count, duration, size
 from ficta.runs.run import Run
 from ficta.train.loop import Watcher
+
+if TYPE_CHECKING:
+    from ficta.evaluate.compare import Row
 
 SHOW_AFTER_SECONDS = 1.0
 PLAIN_EVERY_SECONDS = 5.0
@@ -179,6 +182,55 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return "\n".join(lines)
+
+
+def results_text(results: Sequence[Mapping[str, Any]]) -> str:
+    """Measured results as a table, and below it why others are missing."""
+    rows = [
+        {
+            "measure": result["name"],
+            "samples": _number(result["value"]),
+            "95 % interval": _between(result["interval"]),
+            "unit": result["unit"],
+            "better": result["better"],
+            "real items": _or_none(result["real"]["value"]),
+            "shuffled": _or_none(result["shuffled"]["value"]),
+            "n": result["n"],
+        }
+        for result in results
+        if result["value"] is not None
+    ]
+    missing = [f"{result['name']}: not measured, {result['reason']}" for result in results if result["value"] is None]
+    return "\n".join([*([table(rows)] if rows else []), *missing])
+
+
+def comparison_text(names: Sequence[str], rows: Sequence[Row]) -> str:
+    """Measures down, runs across; the best are starred, and below stands what may not be compared, and why."""
+    lines = []
+    refused: dict[str, list[str]] = {}
+    for row in rows:
+        if row.refused:
+            refused.setdefault(row.refused, []).append(row.name)
+            continue
+        cells = {name: _cell_of(result) for name, result in zip(names, row.results, strict=True)}
+        for number in row.best:
+            cells[names[number]] += " *"
+        lines.append({"measure": row.name, "better": row.better, **cells, "difference": "holds" if row.holds else ""})
+    legend = "* the best, or not told from it; a difference holds if the best differs from every other (Welch, 5 %)"
+    reasons = [f"not compared, {reason}: {', '.join(measures)}" for reason, measures in refused.items()]
+    return "\n".join([*([table(lines), legend] if lines else []), *reasons])
+
+
+def _cell_of(result: Mapping[str, Any] | None) -> str:
+    return "-" if result is None else f"{_number(result['value'])} {_between(result['interval'])}".strip()
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return f"[{_number(interval[0])}, {_number(interval[1])}]" if interval else ""
+
+
+def _or_none(value: float | None) -> str:
+    return "" if value is None else _number(value)
 
 
 def run_row(path: Path) -> dict[str, Any]:

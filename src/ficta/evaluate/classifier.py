@@ -27,11 +27,12 @@ from ficta.train.stepper import Stepper
 BATCH = 128
 EPOCHS, MOST_SAMPLES = 40, 200_000  # as many passes as that many samples allow
 CHUNK = 512
+SCALED_BY = 4096  # training items whose features set their unit
 CPU = torch.device("cpu")
 
 
 class Reader(Extractor):
-    """A trained classifier: the features below its last layer, and its reading of the label.
+    """A trained classifier: the features below its last layer, with mean square 1, and its reading of the label.
 
     Attributes:
         accuracy: on held-out real items, [0, 1]; None without any that have a label.
@@ -40,9 +41,9 @@ class Reader(Extractor):
 
     name = "classifier"
 
-    def __init__(self, classifier: Classifier, codec: Codec, accuracy: float | None) -> None:
+    def __init__(self, classifier: Classifier, codec: Codec) -> None:
         self.size = FEATURES
-        self.accuracy = accuracy
+        self.accuracy: float | None = None
         assert classifier.spec.condition is not None
         self.categories = classifier.spec.condition.categories
         self.fingerprint = digest(self.name, dict(classifier.state_dict()))
@@ -52,12 +53,12 @@ class Reader(Extractor):
     def chunk(self, items: np.ndarray) -> np.ndarray:
         """Compact items (n, *stored shape) => float32 (n, size)."""
         data = machine.lay_out_batch(self._codec.encode(torch.from_numpy(np.ascontiguousarray(items))))
-        return np.asarray(self._classifier.features(data).float().numpy())
+        return np.asarray(self._classifier(data).numpy())
 
     @torch.no_grad()
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Features float32 (n, size) => probability of each label, float32 (n, c)."""
-        return np.asarray(self._classifier.top(torch.from_numpy(features)).softmax(1).numpy())
+        return np.asarray(self._classifier.logits(torch.from_numpy(features)).softmax(1).numpy())
 
 
 def reader(dataset: Dataset, heldout: Split, seed: int, progress: Progress) -> Reader:
@@ -81,12 +82,13 @@ def reader(dataset: Dataset, heldout: Split, seed: int, progress: Progress) -> R
         torch.manual_seed(mix(seed, "classifier"))
         classifier = Classifier(spec, FEATURES)
         rows = hashlib.blake2b(labelled.rows.tobytes(), digest_size=8).hexdigest()
-        facts = [str(dataset.report["content_hash"]), rows, str(dataset.codec.facts()), str(classifier), seed]
+        shapes = [(name, tuple(value.shape)) for name, value in classifier.state_dict().items()]
+        facts = [str(dataset.report["content_hash"]), rows, str(dataset.codec.facts()), shapes, seed]
         content = hashlib.blake2b(repr([*facts, BATCH, EPOCHS, MOST_SAMPLES]).encode(), digest_size=16)
         state = kept("classifier", content.hexdigest(), lambda: _trained(classifier, dataset, labelled, seed, progress))
     classifier.load_state_dict(state)
     classifier = machine.lay_out(classifier.eval().requires_grad_(False))
-    found = Reader(classifier, dataset.codec, None)
+    found = Reader(classifier, dataset.codec)
     found.accuracy = _accuracy(found, _labelled(heldout))
     return found
 
@@ -103,6 +105,11 @@ def _trained(
     while stepper.seen < target:
         stepper.advance()
         progress("classifier", min(stepper.seen, target), target)
+    with torch.no_grad():
+        parts = (split.read(start, start + CHUNK) for start in range(0, SCALED_BY, CHUNK))
+        classifier.set_unit(
+            torch.cat([classifier(dataset.codec.encode(torch.from_numpy(part))) for part in parts if len(part)])
+        )
     return classifier.state_dict()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -47,23 +48,39 @@ class Given(NamedTuple):
     shares: np.ndarray | None
 
 
+class Output(NamedTuple):
+    """One number of a measure.
+
+    Attributes:
+        name: of the number.
+        better: which way it is: ``lower``, ``higher``, ``near 0.5``.
+        least: that it can be.
+        most: that it can be.
+        unit: empty for a pure number.
+    """
+
+    name: str
+    better: str
+    least: float = 0.0
+    most: float = math.inf
+    unit: str = ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Measure:
     """Numbers from samples and as many real items.
 
     Attributes:
-        better: names of its outputs, and which way each is better.
+        outputs: the numbers.
         looks_at: ``features`` are taken in every space, ``labels`` where there is a classifier, ``items`` always.
-        of: from samples and real items to the outputs; a ``ValueError`` says why they are not defined.
-        unit: of the outputs.
+        of: from samples and real items to the numbers; a ``ValueError`` says why they are not defined.
         settings: which of ``Given`` belong to the protocol.
         full: whether they are taken only if everything is asked for.
     """
 
-    better: Mapping[str, str]
+    outputs: tuple[Output, ...]
     looks_at: Literal["features", "labels", "items"]
     of: Callable[[Seen, Seen, Given], Sequence[float]]
-    unit: str = ""
     settings: tuple[Literal["k", "seed"], ...] = ()
     full: bool = False
 
@@ -83,52 +100,57 @@ def _similarity(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
 
 
 MEASURES = (
-    Measure({"frechet-distance": "lower"}, "features", _frechet),
+    Measure((Output("frechet-distance", "lower"),), "features", _frechet),
     Measure(
-        {"kernel-distance": "lower"},
+        (Output("kernel-distance", "lower", least=-math.inf),),  # unbiased, so that it may fall below 0
         "features",
         lambda samples, real, given: [distance.kernel_distance(samples.features, real.features)],
     ),
     Measure(
-        {"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"},
+        (
+            Output("precision", "higher", most=1.0),
+            Output("recall", "higher", most=1.0),
+            Output("density", "higher"),
+            Output("coverage", "higher", most=1.0),
+        ),
         "features",
         lambda samples, real, given: neighbours.overlap(samples.features, real.features, given.k),
         settings=("k",),
     ),
-    Measure({"class-balance": "lower"}, "labels", _balance, unit="nats"),
+    Measure((Output("class-balance", "lower", unit="nats"),), "labels", _balance),
     Measure(
-        {"frechet-distance-infinite": "lower"},
+        (Output("frechet-distance-infinite", "lower", least=-math.inf),),
         "features",
         lambda samples, real, given: [distance.frechet_infinity(samples.features, real.features, given.seed)],
         settings=("seed",),
         full=True,
     ),
     Measure(
-        {"two-sample-accuracy": "near 0.5"},
+        (Output("two-sample-accuracy", "near 0.5", most=1.0),),
         "features",
         lambda samples, real, given: [classified.two_sample_accuracy(samples.features, real.features, given.seed)],
         settings=("seed",),
         full=True,
     ),
     Measure(
-        {"vendi-score": "higher"},
+        (Output("vendi-score", "higher", least=1.0),),
         "features",
         lambda samples, real, given: [variety.vendi_score(samples.features - real.features.mean(0))],
         full=True,
     ),
     Measure(
-        {"classifier-score": "higher"},
+        (Output("classifier-score", "higher", least=1.0),),
         "labels",
         lambda samples, real, given: [classified.classifier_score(samples.probabilities)],
         full=True,
     ),
     Measure(
-        {"modes-found": "higher"},
+        (Output("modes-found", "higher"),),
         "labels",
         lambda samples, real, given: [variety.modes_found(samples.probabilities.argmax(1))],
         full=True,
     ),
-    Measure({"ms-ssim": "lower"}, "items", _similarity, full=True),
+    Measure((Output("ms-ssim", "lower", most=1.0),), "items", _similarity, full=True),
 )
 
 
@@ -157,9 +179,9 @@ def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[
 def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
     """Share of samples that the classifier reads as they were asked for; nothing if they were not asked for a label."""
     begun = time.perf_counter()
-    if ground.reads is None or samples.asked is None or real.asked is None or ground.run is None:
+    if ground.reads is None or ground.run is None or samples.asked is None:
         return
-    right, right_real = ((bank.probabilities.argmax(1) == bank.asked)[bank.asked >= 0] for bank in (samples, real))
+    right, right_real = (_read_as_asked(bank) for bank in (samples, real))
     yield Result(
         f"condition-obeyed({ground.reads.name})",
         bootstrap_mean(right, ground.asked.seed),
@@ -173,6 +195,13 @@ def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
     )
 
 
+def _read_as_asked(bank: Bank) -> np.ndarray:
+    """Which items with a label the classifier reads as that, bool."""
+    assert bank.asked is not None
+    right: np.ndarray = (bank.probabilities.argmax(1) == bank.asked)[bank.asked >= 0]
+    return right
+
+
 def _repeated(
     ground: Ground, measure: Measure, space: Extractor | None, banks: Mapping[str, Bank], real: Bank, given: Given
 ) -> Iterator[Result]:
@@ -184,21 +213,24 @@ def _repeated(
         try:
             pairs = [(_part(ground, bank, space, part), _part(ground, real, space, part)) for part in _parts(ground)]
             outputs = [measure.of(mine, theirs, given) for mine, theirs in pairs]
-            found[which] = [repeats(values) for values in zip(*outputs, strict=True)]
+            found[which] = [
+                repeats(values).within(output.least, output.most)
+                for output, values in zip(measure.outputs, zip(*outputs, strict=True), strict=True)
+            ]
         except ValueError as error:
             reasons[which] = str(error)
     settings = {name: getattr(given, name) for name in measure.settings}
     protocol = ground.protocol(space, n=ground.n, parts=ground.asked.parts, **settings)
-    seconds = (time.perf_counter() - begun) / len(measure.better)
-    for place, (name, better) in enumerate(measure.better.items()):
+    seconds = (time.perf_counter() - begun) / len(measure.outputs)
+    for place, output in enumerate(measure.outputs):
         estimate, of_real, of_shuffled = (
             found[which][place] if which in found else None for which in ("samples", "real", "shuffled")
         )
         yield Result(
-            f"{name}({space.name})" if space else name,
+            f"{output.name}({space.name})" if space else output.name,
             estimate,
-            measure.unit,
-            better,
+            output.unit,
+            output.better,
             ground.n,
             PARTS,
             seconds,

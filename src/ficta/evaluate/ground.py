@@ -26,14 +26,16 @@ WHITENED_FROM = 10_000  # training items that whitening is learnt from
 class EvaluateSettings(Settings):
     """How samples are judged."""
 
-    samples: Annotated[int, Field(ge=2, description="samples judged, in all parts together")] = 10_000
+    n: Annotated[int, Field(ge=2, description="samples judged, in all parts together")] = 10_000
     parts: Annotated[int, Field(ge=2, le=100, description="disjoint parts that they are judged in")] = 5
     k: Annotated[int, Field(ge=1, description="which nearest neighbour bounds the reach of an item")] = 5
     seed: Annotated[int, Field(ge=0, description="of samples, orders and all that is drawn")] = 0
     full: Annotated[bool, Field(description="take every measure there is")] = False
     features: Annotated[
         tuple[str, ...],
-        Field(description="feature spaces: random-conv, pixels, classifier; none: the first and, with labels, the last"),
+        Field(
+            description="feature spaces: random-conv, pixels, classifier; none: the first and, with labels, the last"
+        ),
     ] = ()
 
 
@@ -111,8 +113,8 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
             f"{dataset.report['source']} has {len(heldout)} held-out and {len(train)} training items; samples are "
             f"judged by at least {LEAST} of each: keep some apart with --set data.test=0.1"
         )
-    available = asked.samples if isinstance(samples, Run) else len(samples)
-    n = min(min(available, asked.samples) // asked.parts, len(heldout), len(train))
+    available = asked.n if isinstance(samples, Run) else len(samples)
+    n = min(min(available, asked.n) // asked.parts, len(heldout), len(train))
     if n < LEAST:
         raise DataError(f"{available} samples for {asked.parts} parts; give at least {LEAST * asked.parts}")
     ordered = SplitSource("training items", train, content, asked.seed)

@@ -76,10 +76,10 @@ def _weighted(
 def _active(ground: Ground, run: Run, protocol: Mapping[str, object]) -> Result:
     begun, count = time.perf_counter(), len(ground.heldout)
     assert isinstance(run.family, Encodes)
-    means = []
+    encode = run.family.encode
     with run.inference():
-        for batch in _batches(run, ground.heldout, count, CHUNK, ground.asked.seed):
-            means.append(run.family.encode(batch.data, batch.condition).float().cpu().numpy())
+        batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
+        means = [encode(batch.data, batch.condition).float().cpu().numpy() for batch in batches]
     number = active_units(np.concatenate(means))
     estimate = Estimate(number, None, None)
     return Result("active-units", estimate, "", "", count, "none", time.perf_counter() - begun, protocol)

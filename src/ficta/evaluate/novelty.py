@@ -85,7 +85,7 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     found = near["samples"]
     order = np.argsort(found.distance, kind="stable")[:SHOWN]
     samples = [ground.samples.read(int(row), int(row) + 1) for row in order]
-    copied = [ground.train.read(int(row), int(row) + 1) for row in found.index[order]]
+    copied = [ground.train.read(int(row), int(row) + 1) for row in found.which[order]]
     sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), columns=len(order))
     usual = float(np.median(near_heldout.distance)) or 1.0
     return Novelty(results, sheet, [float(found.distance[row] / usual) for row in order])

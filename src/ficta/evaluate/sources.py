@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ficta.base.errors import UsageError
+from ficta.base.progress import Progress
 from ficta.base.seeds import mix
-from ficta.data.dataset import Split
+from ficta.data.dataset import Dataset, Split
+from ficta.data.ingest import ingest
+from ficta.data.settings import DataSettings
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
 
@@ -105,6 +109,29 @@ class Shuffled(Source):
     def labels(self, start: int, stop: int) -> np.ndarray | None:
         """Those of the items before."""
         return self._source.labels(start, stop)
+
+
+def strangers(path: str, dataset: Dataset, progress: Progress) -> SplitSource:
+    """Samples that somebody else has made, read as the real items of ``dataset`` were.
+
+    Raises:
+        UsageError: they have another shape.
+        DataError: they cannot be read.
+    """
+    own = {field: None for field in ("size",) if hasattr(dataset.codec.settings, field)}
+    kind = dataset.report["codec"]
+    settings = DataSettings(path=path, validation=0, test=0, max_skipped=0).model_copy(
+        update={kind: dataset.codec.settings.model_copy(update=own)}
+    )
+    made = ingest(settings, progress)
+    if made.codec.spec.shape != dataset.codec.spec.shape:
+        raise UsageError(
+            f"{path} holds items of shape {made.codec.spec.shape}, but the real ones have "
+            f"{dataset.codec.spec.shape}; bring them to one size first, as resizing changes every measure"
+        )
+    rows = np.concatenate([split.rows for split in made.splits.values()])
+    split = dataclasses.replace(made.splits["train"], rows=rows, labels=None)
+    return SplitSource("samples", split, str(made.report["content_hash"]), 0)
 
 
 def described(split: Split, name: str, content_hash: str) -> dict[str, Any]:

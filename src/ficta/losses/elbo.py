@@ -72,7 +72,7 @@ def negative_elbo(nll_nats: Tensor, kl_nats: Tensor, beta: float | Tensor = 1.0)
 
 
 def log_importance_weight(nll_nats: Tensor, z: Tensor, noise: Tensor, log_variance: Tensor) -> Tensor:
-    """log p(x, z) / q(z|x) of latents z = mean + exp(log_variance / 2) * noise under a standard normal prior.
+    """Log p(x, z) / q(z|x) of latents z = mean + exp(log_variance / 2) * noise under a standard normal prior.
 
     Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, Eq. 8: the log of the mean weight bounds log p(x) from below.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ficta.metrics.arrays import checked, pair
 
-LEAST_SHARE, SIZES = 0.2, 15  # of the samples in the smallest set of an extrapolation, and how many sets
+LEAST_SHARE, LEAST_PER_FEATURE, SIZES = 0.2, 2, 15  # samples in the smallest set of an extrapolation; how many sets
 KERNEL_ROWS = 1024
 
 
@@ -62,11 +62,11 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 def frechet_infinity(samples: np.ndarray, reference: np.ndarray, seed: int = 0) -> float:
     """Fréchet distance extrapolated to infinitely many samples (Chong & Forsyth 2020, arXiv:1911.07023, Sec. 3.2).
 
-    A line through the distances of 15 random subsets, from a fifth of the samples to all, over 1 / n; its value at
-    1 / n = 0. The reference stays whole.
+    A line through the distances of 15 random subsets over 1 / n, and its value at 1 / n = 0. The subsets grow from a
+    fifth of the samples, or twice as many as there are features, to all. The reference stays whole.
 
     Args:
-        samples: features float (n, d), n > 5 d.
+        samples: features float (n, d), n > 2 d.
         reference: features float (m, d), m > d.
         seed: of the subsets.
 
@@ -77,9 +77,13 @@ def frechet_infinity(samples: np.ndarray, reference: np.ndarray, seed: int = 0) 
         ValueError: too few items, unlike numbers of features, or NaN.
     """
     samples, reference = pair(samples, reference)
+    n, d = samples.shape
+    least = max(int(LEAST_SHARE * n), LEAST_PER_FEATURE * d)
+    if n <= least:
+        raise ValueError(f"{n} items for {d} features; an extrapolation needs more than {LEAST_PER_FEATURE * d}")
     target, draws = moments(reference), np.random.default_rng(seed)
-    sizes = np.linspace(LEAST_SHARE * len(samples), len(samples), SIZES).astype(int)
-    found = [frechet_distance(moments(samples[draws.permutation(len(samples))[:size]]), target) for size in sizes]
+    sizes = np.linspace(least, n, SIZES).astype(int)
+    found = [frechet_distance(moments(samples[draws.permutation(n)[:size]]), target) for size in sizes]
     return float(np.polynomial.Polynomial.fit(1 / sizes, found, 1)(0.0))
 
 

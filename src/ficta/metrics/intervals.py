@@ -26,6 +26,12 @@ class Estimate(NamedTuple):
     low: float | None
     high: float | None
 
+    def within(self, least: float, most: float) -> Estimate:
+        """The interval cut to what the number can be."""
+        if self.low is None or self.high is None:
+            return self
+        return Estimate(self.value, max(self.low, least), min(self.high, most))
+
 
 def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     """Mean of independent values with the percentile interval of its bootstrap (Efron & Tibshirani 1993, Sec. 13.3).

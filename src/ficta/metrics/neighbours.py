@@ -38,11 +38,11 @@ class Nearest(NamedTuple):
 
     Attributes:
         distance: float64 (n,).
-        index: which item, int64 (n,).
+        which: number of the item, int64 (n,).
     """
 
     distance: np.ndarray
-    index: np.ndarray
+    which: np.ndarray
 
 
 def overlap(samples: np.ndarray, real: np.ndarray, k: int = 5) -> Overlap:
@@ -60,40 +60,22 @@ def overlap(samples: np.ndarray, real: np.ndarray, k: int = 5) -> Overlap:
         ValueError: no more than k items in one of the sets, unlike numbers of features, or NaN.
     """
     samples, real = pair(samples, real)
-    reach_real = torch.from_numpy(reach(real, k))
-    reach_samples = torch.from_numpy(reach(samples, k))
+    reach_real, reach_samples = _squared_reach(real, k), _squared_reach(samples, k)
     within, counted = 0, 0
     recalled = torch.zeros(len(real), dtype=torch.bool)
     closest = torch.full((len(real),), torch.inf, dtype=torch.float64)
-    for start, distances in _blocks(samples, real):  # rows: samples, columns: real
-        reached = distances < reach_real
+    for start, squares in _blocks(samples, real):  # rows: samples, columns: real
+        reached = squares < reach_real
         within += int(reached.any(1).sum())
         counted += int(reached.sum())
-        recalled |= (distances < reach_samples[start : start + len(distances), None]).any(0)
-        closest = torch.minimum(closest, distances.amin(0))
+        recalled |= (squares < reach_samples[start : start + len(squares), None]).any(0)
+        closest = torch.minimum(closest, squares.amin(0))
     return Overlap(
         precision=within / len(samples),
         recall=float(recalled.double().mean()),
         density=counted / (k * len(samples)),
         coverage=float((closest < reach_real).double().mean()),
     )
-
-
-def reach(features: np.ndarray, k: int) -> np.ndarray:
-    """Distance from each item to its k-th nearest other one, float64 (n,).
-
-    Raises:
-        ValueError: no more than k items.
-    """
-    features = checked(features)
-    if len(features) <= k:
-        raise ValueError(f"{len(features)} items; the {k}-th neighbour needs more than {k}")
-    found = []
-    for start, distances in _blocks(features, features):
-        rows = torch.arange(len(distances))
-        distances[rows, start + rows] = torch.inf  # itself
-        found.append(distances.kthvalue(k, dim=1).values)
-    return np.asarray(torch.cat(found).numpy())
 
 
 def nearest(items: np.ndarray, among: np.ndarray) -> Nearest:
@@ -105,8 +87,9 @@ def nearest(items: np.ndarray, among: np.ndarray) -> Nearest:
     items, among = pair(items, among)
     if not len(among):
         raise ValueError("no items to be near to")
-    found = [distances.min(1) for _, distances in _blocks(items, among)]
-    index = torch.cat([indices for _, indices in found]).numpy() if found else np.empty(0, np.int64)
+    index = np.empty(len(items), np.int64)
+    for start, squares in _blocks(items, among):
+        index[start : start + len(squares)] = squares.argmin(1).numpy()
     exact = np.linalg.norm(items - among[index], axis=1)  # that of equal items is 0, which the product above misses
     return Nearest(exact, index)
 
@@ -130,20 +113,38 @@ def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = No
     if len(train) < 2:
         raise ValueError(f"{len(train)} training items; authenticity needs two")
     found = found or nearest(samples, train)
-    asked, where = np.unique(found.index, return_inverse=True)
+    asked, where = np.unique(found.which, return_inverse=True)
     fellow = np.empty(len(asked))
-    for start, distances in _blocks(train[asked], train):
-        rows = torch.arange(len(distances))
-        distances[rows, torch.from_numpy(asked[start : start + len(distances)])] = torch.inf
-        near = distances.argmin(1).numpy()
-        block = slice(start, start + len(distances))
+    for start, squares in _blocks(train[asked], train):
+        block = slice(start, start + len(squares))
+        squares[torch.arange(len(squares)), torch.from_numpy(asked[block])] = torch.inf  # itself
+        near = squares.argmin(1).numpy()
         fellow[block] = np.linalg.norm(train[asked[block]] - train[near], axis=1)
     return np.asarray(found.distance >= fellow[where])
 
 
+def _squared_reach(features: np.ndarray, k: int) -> Tensor:
+    """Squared distance from each item to its k-th nearest other one, float64 (n,)."""
+    if len(features) <= k:
+        raise ValueError(f"{len(features)} items; the {k}-th neighbour needs more than {k}")
+    found = torch.empty(len(features), dtype=torch.float64)
+    for start, squares in _blocks(features, features):
+        rows = torch.arange(len(squares))
+        squares[rows, start + rows] = torch.inf  # itself
+        found[start : start + len(squares)] = squares.kthvalue(k, dim=1).values
+    return found
+
+
 def _blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, Tensor]]:
-    """Distances float64 (rows, m) of some rows of ``a`` to all of ``b``, with the number of the first row."""
-    left, right = torch.from_numpy(a), torch.from_numpy(b)
+    """Squared distances float64 (rows, m) of some rows of ``a`` to all of ``b``, with the number of the first row.
+
+    They lie in one place of memory, which the next ones take: to allocate them anew fragments the heap.
+    """
+    left, right = torch.from_numpy(a), torch.from_numpy(b).T
+    squares_left, squares_right = left.square().sum(1, keepdim=True), right.square().sum(0)
     rows = max(1, BLOCK_BYTES // (8 * max(1, len(b))))
+    place = torch.empty(min(rows, len(a)), len(b), dtype=torch.float64)
     for start in range(0, len(a), rows):
-        yield start, torch.cdist(left[start : start + rows], right, compute_mode="use_mm_for_euclid_dist")
+        block = left[start : start + rows]
+        found = torch.addmm(squares_right, block, right, alpha=-2, out=place[: len(block)])
+        yield start, found.add_(squares_left[start : start + rows]).clamp_(min=0)

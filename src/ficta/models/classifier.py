@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ class Classifier(Objective):
         self.spec = spec
         self.network = build_encoder(NetworkSettings(), spec.shape, features, 0)
         self.top = nn.Linear(features, len(spec.condition.categories))
+        self.unit: Tensor
+        self.register_buffer("unit", torch.ones(()))
 
     def phases(self) -> Sequence[Phase]:
         """One: cross-entropy."""
@@ -36,9 +39,18 @@ class Classifier(Objective):
     def loss(self, batch: Batch) -> Losses:
         """Cross-entropy of the label, in nats (B,)."""
         assert batch.condition is not None
-        logits = self.top(self.features(batch.data))
-        return Losses(F.cross_entropy(logits.float(), batch.condition, reduction="none"), {})
+        logits = self.logits(self(batch.data))
+        return Losses(F.cross_entropy(logits, batch.condition, reduction="none"), {})
 
-    def features(self, x: Tensor) -> Tensor:
-        """Model space float (B, *spec.shape) => float (B, features), at least 0."""
-        return F.relu(self.network(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """Model space float (B, *spec.shape) => features float32 (B, features), at least 0, in their unit."""
+        return F.relu(self.network(x).float()) / self.unit
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, features) => logit of each label, float32 (B, c)."""
+        logits: Tensor = self.top(features * self.unit).float()
+        return logits
+
+    def set_unit(self, features: Tensor) -> None:
+        """Take the root mean square of these features as their unit; logits stay what they are."""
+        self.unit.mul_(features.square().mean().sqrt().clamp(min=1e-12))

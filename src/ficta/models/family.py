@@ -177,7 +177,7 @@ class Weighs(Bounds, Protocol):
     is_likelihood: bool
 
     def log_weights(self, batch: Batch, draws: int) -> Tensor:
-        """log p(x, z) / q(z|x) in nats for each of ``draws`` latents from the posterior, float (B, draws)."""
+        """Log p(x, z) / q(z|x) in nats for each of ``draws`` latents from the posterior, float (B, draws)."""
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -16,6 +16,11 @@ LIMITS = (
     "A good-looking sample is no evidence that rare kinds of sample are made at all.",
 )
 
+READING = (
+    "Real items are training data in place of samples: what a perfect model would reach. Shuffled ones are real items "
+    "whose values changed places: what no structure at all reaches."
+)
+
 
 def write_card(run: Facts) -> Path:
     """Write ``card.md`` into the run folder.
@@ -57,7 +62,8 @@ def plain(text: str) -> str:
 def _quality(run: Facts) -> str:
     rows = story.result_rows(run)
     if rows:
-        return _table(("measure", "value", "interval", "n", "protocol"), rows)
+        earlier = "Training went on after this was measured." if story.outdated(run) else ""
+        return "\n\n".join(part for part in (earlier, READING, _table(story.RESULTS_HEAD, rows)) if part)
     lately = story.measured_lately(run)
     if not lately:
         return "Not measured."

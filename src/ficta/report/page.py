@@ -74,6 +74,8 @@ def _content(run: Facts) -> dict[str, Any]:
         "explored": explored,
         "left_out": left_out,
         "results": story.result_rows(run),
+        "results_head": story.RESULTS_HEAD,
+        "outdated": story.outdated(run),
         "data": ingested.data_rows(run),
         "warnings": [str(warning) for warning in run.data.get("warnings") or []],
         "remarks": ingested.remarks(run),

@@ -61,6 +61,10 @@ KNOWN = {
         "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly. Of a "
         "conditional run the first label alone.",
     ),
+    "closest": (
+        "Closest to the training data",
+        "The ten samples that lie closest to a training item (above), and those items (below): are they copies?",
+    ),
     "reconstructions": (
         "Reconstructions",
         "Held-out samples above what the model makes of them after encoding; what is lost is what it has not learnt.",

@@ -236,19 +236,33 @@ def _stretch(lines: list[dict[str, Any]]) -> Stretch:
     return Stretch(shown, f"{when} samples", plural(len(lines), "report"), evidence, str(last.get("advice", "")))
 
 
-def result_rows(run: Facts) -> list[tuple[str, str, str, str, str]]:
-    """Measured results: name, value with unit, interval, n, protocol."""
+RESULTS_HEAD = ("measure", "samples", "95 % interval", "real items", "shuffled items", "n", "protocol")
+
+
+def result_rows(run: Facts) -> list[tuple[str, ...]]:
+    """Measured results under ``RESULTS_HEAD``; one that was not measured says why."""
     rows = []
     for result in run.results:
-        value, unit = result.get("value"), str(result.get("unit") or "")
-        shown = "not measured" if value is None else f"{number(float(value))} {unit}".strip()
+        unit = str(result.get("unit") or "")
         interval = result.get("interval")
         between = f"{number(float(interval[0]))} to {number(float(interval[1]))}" if interval else "none"
         better = f"{result['better']} is better" if result.get("better") else ""
-        n = count(result["n"]) if result.get("n") else NOT_RECORDED
         name = str(result.get("name", "")) + (f" ({better})" if better else "")
-        rows.append((name, shown, between, n, str(result.get("fingerprint") or NOT_RECORDED)))
+        shown = _value(result.get("value"), unit) or f"not measured: {result.get('reason') or NOT_RECORDED}"
+        others = (_value((result.get(which) or {}).get("value"), unit) for which in ("real", "shuffled"))
+        n = count(result["n"]) if result.get("n") else NOT_RECORDED
+        rows.append((name, shown, between, *others, n, str(result.get("fingerprint") or NOT_RECORDED)))
     return rows
+
+
+def outdated(run: Facts) -> bool:
+    """Whether training went on after the results were measured."""
+    seen = run.history[-1]["seen"] if run.history else 0
+    return any(result.get("seen", seen) != seen for result in run.results)
+
+
+def _value(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{number(float(value))} {unit}".strip()
 
 
 def commands(run: Facts) -> list[tuple[str, str]]:
@@ -260,6 +274,7 @@ def commands(run: Facts) -> list[tuple[str, str]]:
         label = shlex.quote(str(categories[0]))
         shown.append((f"ficta sample {path} -n 100 --label {label}", "make 100 samples of one label"))
     shown.append((f"ficta explore {path}", "draw the latent map, interpolations and reconstructions"))
+    shown.append((f"ficta evaluate {path}", "measure how good, how varied and how new its samples are"))
     return shown
 
 

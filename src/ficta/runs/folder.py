@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,18 @@ class RunFolder:
         kept = [line for line in self.lines("history") if line["seen"] <= seen]
         with _explained(self._history):
             write_text(self._history, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write_results(self, results: Sequence[Mapping[str, Any]], seen: int) -> None:
+        """Keep results of weights that have seen so many samples, in place of those of other weights.
+
+        One of the same name takes the place of the earlier one.
+        """
+        names = {result["name"] for result in results}
+        kept = [line for line in self.lines("results") if line.get("seen") == seen and line["name"] not in names]
+        lines = [*({"seen": seen, **result} for result in results), *kept]
+        path = self.path / "results.jsonl"
+        with _explained(path):
+            write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
     def save(
         self, seen: int, state: Mapping[str, Tensor], facts: Mapping[str, str], weights: Mapping[str, Tensor]

@@ -66,7 +66,12 @@ class Loop:
     """One training of one run, on this process's rank."""
 
     def __init__(
-        self, stepper: Stepper[Family], validation: Store, folder: RunFolder, watchers: Sequence[Watcher], seconds: float
+        self,
+        stepper: Stepper[Family],
+        validation: Store,
+        folder: RunFolder,
+        watchers: Sequence[Watcher],
+        seconds: float,
     ) -> None:
         self.stepper, self.validation, self.folder, self.watchers = stepper, validation, folder, watchers
         self.settings, self.target = stepper.settings, stepper.target

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from ficta.compute import device as machine
-from ficta.train.loop import report_points
 from ficta.models.family import Family
+from ficta.train.loop import report_points
 from ficta.train.probe import Found
 from ficta.train.stepper import Stepper
 
