@@ -22,6 +22,7 @@ TOTAL_RATIO = 100  # a zip may unpack to so many times its size …
 TOTAL_SLACK_BYTES = 200_000_000  # … or to so much, whichever is more
 RECIPE = "recipe.toml"  # the file that makes a folder a run
 ELSEWHERE = f"{LABELS_FILE} elsewhere than at the top"
+SHEET, FIRST_SAMPLE = "sheet.png", "000000.png"  # as Ficta writes samples into a folder
 ENCRYPTED = 0x1  # bit of a zip entry's flags
 
 
@@ -69,6 +70,9 @@ class FolderSource(FileSource):
             for name in [name for name in folders if _hidden(name) or os.path.islink(os.path.join(folder, name))]:
                 self._ignored["hidden folders" if _hidden(name) else "symbolic links to folders"] += 1
                 folders.remove(name)
+            if {SHEET, FIRST_SAMPLE} <= set(files):
+                self._ignored["sheets that show the samples beside them"] += 1
+                files.remove(SHEET)
             self._ignored["hidden files"] += sum(_hidden(name) for name in files)
             found += [(inside / name).as_posix() for name in files if not _hidden(name)]
             progress("listing files", len(found), None)

@@ -17,6 +17,7 @@ from ficta.metrics import classified, distance, neighbours, variety
 from ficta.metrics.extractors import Extractor
 from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 
+FRECHET = "frechet-distance"  # called FID with the features of the literature, and with no others
 PARTS, MEAN = "disjoint parts, Student's t", "bootstrap over samples"
 
 
@@ -100,7 +101,7 @@ def _similarity(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
 
 
 MEASURES = (
-    Measure((Output("frechet-distance", "lower"),), "features", _frechet),
+    Measure((Output(FRECHET, "lower"),), "features", _frechet),
     Measure(
         (Output("kernel-distance", "lower", least=-math.inf),),  # unbiased, so that it may fall below 0
         "features",
@@ -227,7 +228,7 @@ def _repeated(
             found[which][place] if which in found else None for which in ("samples", "real", "shuffled")
         )
         yield Result(
-            f"{output.name}({space.name})" if space else output.name,
+            _named(output, space),
             estimate,
             output.unit,
             output.better,
@@ -239,6 +240,11 @@ def _repeated(
             of_shuffled,
             reasons.get("samples", ""),
         )
+
+
+def _named(output: Output, space: Extractor | None) -> str:
+    name = "FID" if output.name == FRECHET and space and space.is_inception else output.name
+    return f"{name}({space.name})" if space else name
 
 
 def _parts(ground: Ground) -> range:

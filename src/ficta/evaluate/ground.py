@@ -17,6 +17,7 @@ from ficta.data.dataset import Dataset
 from ficta.evaluate.classifier import Reader, reader
 from ficta.evaluate.sources import RunSource, Shuffled, Source, SplitSource, described
 from ficta.metrics.extractors import Extractor, Pixels, RandomConv
+from ficta.metrics.file_extractor import FileExtractor
 from ficta.runs.run import Run
 
 LEAST = 2  # items in a part
@@ -34,7 +35,8 @@ class EvaluateSettings(Settings):
     features: Annotated[
         tuple[str, ...],
         Field(
-            description="feature spaces: random-conv, pixels, classifier; none: the first and, with labels, the last"
+            description="feature spaces: random-conv, pixels, classifier, or file:PATH for a network in TorchScript or "
+            "ONNX; none: random-conv and, with labels, classifier"
         ),
     ] = ()
 
@@ -143,6 +145,10 @@ def _spaces(
     }
     wanted = asked.features or (*dataset.codec.measures, *(["classifier"] if labelled else []))
     for name in wanted:
-        if name not in makers:
-            raise UsageError(f"unknown feature space {name!r}: {nearest(name, makers)}")
-    return tuple(makers[name]() for name in dict.fromkeys(wanted))
+        if name not in makers and not name.startswith("file:"):
+            raise UsageError(f"unknown feature space {name!r}: {nearest(name, [*makers, 'file:PATH'])}")
+    # Files come first: one that is refused should not cost the training of a classifier.
+    files = {name: FileExtractor(name, dataset.codec.spec.shape) for name in wanted if name.startswith("file:")}
+    if len({space.name for space in files.values()}) < len(files):
+        raise UsageError(f"feature files are told apart by their names, and {', '.join(files)} share one; rename one")
+    return tuple(files.get(name) or makers[name]() for name in dict.fromkeys(wanted))

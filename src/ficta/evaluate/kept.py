@@ -23,7 +23,7 @@ def kept(what: str, key: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[
     Raises:
         FictaError: the cache cannot be written.
     """
-    path = cache.derived_folder() / f"{what}-{key}.safetensors"
+    path = cache.derived_folder() / f"{what.replace(':', '-')}-{key}.safetensors"
     with contextlib.suppress(FictaError):  # missing or damaged
         found, _ = tensors.load(path)
         path.touch()

@@ -26,11 +26,13 @@ class Extractor(abc.ABC):
         name: as users write it.
         size: features of an item.
         fingerprint: digest of weights and preprocessing; equal ones give equal features but for rounding.
+        is_inception: whether the Fréchet distance in this space is what the literature calls FID.
     """
 
     name: str
     size: int
     fingerprint: str
+    is_inception: bool = False
 
     def features(self, items: np.ndarray) -> np.ndarray:
         """Compact items (n, *stored shape) => float32 (n, size), some at a time.
