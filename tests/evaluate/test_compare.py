@@ -1,0 +1,73 @@
+"""Which differences hold, and which numbers may not stand side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ficta.evaluate.compare import compare, differs
+from ficta.evaluate.result import Result
+from ficta.metrics.intervals import bootstrap_mean, repeats
+
+
+def line(values: list[float], name: str = "frechet", better: str = "lower", **protocol: Any) -> dict[str, Any]:
+    estimate = repeats(values)
+    return Result(name, estimate, "", better, 10, "", 0.0, {"parts": len(values), **protocol}).to_json()
+
+
+def test_a_clear_difference_holds_and_a_small_one_does_not() -> None:
+    low, high, close = [1.0, 1.1, 0.9], [2.0, 2.1, 1.9], [1.05, 1.2, 0.85]
+    (row,) = compare([[line(high)], [line(low)]])
+    assert row.best == (1,)
+    assert row.holds
+    (row,) = compare([[line(close)], [line(low)], [line(high)]])
+    assert row.best == (0, 1)
+    assert not row.holds
+
+
+@pytest.mark.parametrize(("better", "best"), [("lower", 0), ("higher", 2), ("near 0.5", 1), ("near 0", 0)])
+def test_which_way_is_better_is_heeded(better: str, best: int) -> None:
+    values = ([0.1, 0.11], [0.5, 0.51], [0.9, 0.91])
+    (row,) = compare([[line(list(found), better=better)] for found in values])
+    assert row.best == (best,)
+
+
+def test_it_is_welchs_test() -> None:
+    random = np.random.default_rng(0)
+    decided = set()
+    for shift in np.linspace(0, 1.5, 30):
+        a, b = random.normal(0, 1, 6), random.normal(shift, 0.3, 4)
+        by_scipy = stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05
+        assert differs(line(list(a)), line(list(b))) == by_scipy
+        decided.add(bool(by_scipy))
+    assert decided == {True, False}
+
+
+def test_means_over_items_are_compared_by_their_bootstrap() -> None:
+    costs = np.random.default_rng(0).normal(0, 1, 1000)
+
+    def mean(shift: float) -> dict[str, Any]:
+        estimate = bootstrap_mean(costs + shift)
+        return Result("nll", estimate, "nats", "lower", 1000, "", 0.0, {}).to_json()
+
+    assert differs(mean(0), mean(0.3))
+    assert not differs(mean(0), mean(0.05))  # the standard error of the difference is 0.045
+
+
+def test_unlike_protocols_are_refused_with_what_differs() -> None:
+    one = line([1.0, 2.0], k=5, reference={"split": "test", "content": "aa"})
+    other = line([1.0, 2.0], k=3, reference={"split": "test", "content": "bb"})
+    (row,) = compare([[one], [other]])
+    assert row.best == ()
+    assert row.refused == "unlike protocols, k: 5 / 3; reference.content: aa / bb"
+
+
+def test_what_one_of_them_lacks_is_shown_but_not_judged() -> None:
+    missing = Result("nll", None, "nats", "lower", 0, "", 0.0, {}, reason="no likelihood").to_json()
+    rows = compare([[line([1.0, 1.1]), missing], [line([1.0, 1.1], name="other")]])
+    assert [row.name for row in rows] == ["frechet", "other"]
+    assert [row.best for row in rows] == [(), ()]
+    assert rows[0].results[1] is None

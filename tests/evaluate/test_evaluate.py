@@ -1,0 +1,229 @@
+"""What an evaluation says of runs and of folders, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ficta
+from ficta.api import recipe_for
+from ficta.base.errors import DataError, UsageError
+from ficta.data.dataset import Dataset
+from ficta.data.ingest import ingest
+from ficta.evaluate.bank import look
+from ficta.evaluate.evaluate import Evaluation
+from ficta.evaluate.evaluate import evaluate as judge
+from ficta.evaluate.ground import EvaluateSettings, lay_ground
+from ficta.evaluate.sources import Shuffled, Source, SplitSource
+from ficta.metrics.extractors import RandomConv
+from ficta.runs.run import Run
+
+COMPARED = ("frechet-distance", "kernel-distance", "precision", "recall", "density", "coverage")
+DEFAULT = {f"{name}({space})" for name in COMPARED for space in ("random-conv", "classifier")}
+DEFAULT |= {"class-balance(classifier)", "closer-to-training(random-conv)", "authenticity(random-conv)"}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return ingest(recipe_for("vae", "digits", {}).data)
+
+
+def named(results: Any) -> dict[str, Any]:
+    return {result.name: result for result in results}
+
+
+def real(dataset: Dataset, name: str) -> SplitSource:
+    return SplitSource("samples", dataset.splits[name], dataset.report["content_hash"], 7)
+
+
+def judged(samples: Source, dataset: Dataset, **settings: Any) -> dict[str, Any]:
+    def nothing(what: str, done: int, total: int | None) -> None: ...
+
+    return named(judge(samples, dataset, EvaluateSettings.read(settings, ""), nothing).results)
+
+
+@pytest.fixture(scope="module")
+def found(small_runs: Callable[[str], Path], digits: Dataset) -> Evaluation:
+    return judge(Run(small_runs("vae")), digits, EvaluateSettings())
+
+
+def test_the_default_measures_are_all_there_with_their_protocol(found: Evaluation) -> None:
+    results = named(found.results)
+    assert set(results) >= DEFAULT
+    for name in DEFAULT:
+        result = results[name]
+        low, high = result.estimate.low, result.estimate.high
+        assert low <= result.estimate.value <= high
+        assert result.n == (900 if "training" in name or "authenticity" in name else 180)
+        assert result.protocol["reference"]["items"] == 180
+        assert result.real is not None
+        assert result.shuffled is not None
+    assert {"negative-elbo(grey-bce)", "rate(grey-bce)", "distortion(grey-bce)"} <= set(results)
+    assert 0.9 < found.accuracy <= 1  # type: ignore[operator]
+    json.dumps([result.to_json() for result in found.results], allow_nan=False)
+
+
+def test_real_items_are_better_than_shuffled_ones_by_every_measure(found: Evaluation) -> None:
+    for name, result in named(found.results).items():
+        if result.real and result.shuffled and result.better in ("lower", "higher") and "authenticity" not in name:
+            sign = 1 if result.better == "lower" else -1
+            assert sign * result.real.value < sign * result.shuffled.value, name
+
+
+def test_the_same_call_gives_the_same_numbers(found: Evaluation, small_runs: Any, digits: Dataset) -> None:
+    again = judge(Run(small_runs("vae")), digits, EvaluateSettings())
+    for before, after in zip(found.results, again.results, strict=True):
+        assert dataclasses.replace(before, seconds=0.0) == dataclasses.replace(after, seconds=0.0)
+
+
+def test_training_items_as_samples_stand_where_real_items_do_but_are_no_new_ones(digits: Dataset) -> None:
+    results = judged(real(digits, "train"), digits)
+    frechet = results["frechet-distance(random-conv)"]
+    assert frechet.estimate.value == pytest.approx(frechet.real.value, rel=0.3)
+    assert results["authenticity(random-conv)"].estimate.value == 0
+    assert results["closer-to-training(random-conv)"].estimate.value == 1
+
+
+def test_heldout_items_as_samples_are_as_new_as_can_be(digits: Dataset) -> None:
+    results = judged(real(digits, "test"), digits)
+    assert results["closer-to-training(random-conv)"].estimate.value == pytest.approx(0.5, abs=1e-9)
+    assert results["authenticity(random-conv)"].estimate.value == results["authenticity(random-conv)"].real.value
+
+
+def test_everything_is_measured_if_asked_for(small_runs: Any, digits: Dataset) -> None:
+    results = named(judge(Run(small_runs("vae")), digits, EvaluateSettings(full=True, n=900)).results)
+    more = ("frechet-distance-infinite", "two-sample-accuracy", "vendi-score")
+    assert {f"{name}({space})" for name in more for space in ("random-conv", "classifier")} <= set(results)
+    assert results["modes-found(classifier)"].real.value == 10
+    assert 1 <= results["classifier-score(classifier)"].estimate.value <= 10
+    assert results["copying-test(random-conv)"].estimate is not None
+    assert 0 <= results["active-units"].estimate.value <= 5
+    assert results["ms-ssim"].estimate is None
+    assert "smaller than the window" in results["ms-ssim"].reason
+
+
+def test_a_family_without_a_likelihood_gets_none(small_runs: Any, digits: Dataset) -> None:
+    results = named(judge(Run(small_runs("gan")), digits, EvaluateSettings(n=900)).results)
+    assert set(results) == DEFAULT
+
+
+def test_a_conditional_run_is_asked_whether_it_obeys(small_runs: Any) -> None:
+    dataset = ingest(recipe_for("vae", "digits", {}, ["data.conditional=true"]).data)
+    results = named(judge(Run(small_runs("vae-conditional")), dataset, EvaluateSettings(n=900)).results)
+    obeyed = results["condition-obeyed(classifier)"]
+    assert 0 <= obeyed.estimate.value <= 1
+    assert obeyed.real.value > 0.9  # real items are read as what they are
+
+
+def test_more_draws_tighten_the_bound_of_a_binary_run(train_small: Any, tmp_path: Path) -> None:
+    changes = ["data.image.binarise=fixed", "train.samples=2048"]
+    run = Run(train_small("vae", tmp_path / "binary", *changes))
+    dataset = ingest(recipe_for("vae", "digits", {}, changes[:1]).data)
+    results = named(judge(run, dataset, EvaluateSettings(n=50, features=("pixels",))).results)
+    values = "bernoulli, fixed binarisation"
+    bound, weighted = (
+        results[name].estimate.value
+        for name in (f"negative-elbo({values})", f"importance-weighted-bound({values}, k=64)")
+    )
+    assert weighted < bound
+    bits = results[f"bits-per-dimension({values}, k=64)"].estimate.value
+    assert bits == pytest.approx(weighted / (64 * math.log(2)))
+
+
+def test_too_few_items_for_a_measure_cost_that_measure_alone(small_runs: Any, digits: Dataset) -> None:
+    results = named(judge(Run(small_runs("vae")), digits, EvaluateSettings(n=60)).results)
+    assert results["frechet-distance(random-conv)"].estimate is None
+    assert "12 items for 64 features" in results["frechet-distance(random-conv)"].reason
+    assert results["precision(random-conv)"].estimate is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"features": ("inception",)}, "unknown feature space 'inception'"),
+        ({"n": 5}, "give at least 10"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(small_runs: Any, digits: Dataset, settings: Any, words: str) -> None:
+    with pytest.raises((UsageError, DataError), match=words):
+        judge(Run(small_runs("vae")), digits, EvaluateSettings(**settings))
+
+
+def test_data_without_heldout_items_judge_nobody(small_runs: Any) -> None:
+    whole = ingest(recipe_for("vae", "digits", {}, ["data.test=0", "data.validation=0"]).data)
+    with pytest.raises(DataError, match=r"data\.test=0\.1"):
+        judge(Run(small_runs("vae")), whole, EvaluateSettings())
+
+
+def test_a_classifier_needs_labels(small_runs: Any, digits: Dataset) -> None:
+    unlabelled = dataclasses.replace(digits, report={**digits.report, "categories": []})
+    results = named(judge(Run(small_runs("vae")), unlabelled, EvaluateSettings(n=900)).results)
+    assert not any("classifier" in name for name in results)
+    with pytest.raises(UsageError, match="a classifier needs two"):
+        judge(Run(small_runs("vae")), unlabelled, EvaluateSettings(features=("classifier",)))
+
+
+def test_a_folder_of_samples_is_judged_without_a_run(small_runs: Any, tmp_path: Path, ficta: Any) -> None:
+    assert ficta("sample", small_runs("vae"), "-n", "60", "--out", tmp_path / "made").code == 0  # beside their sheet
+    done = ficta("evaluate", tmp_path / "made", "--reference", "digits", "--out", tmp_path / "found", "--json")
+    assert done.code == 0, done.err
+    results = json.loads(done.out)["results"]
+    assert {result["name"] for result in results} == DEFAULT
+    assert next(result for result in results if result["name"].startswith("authen"))["n"] == 60
+    assert len((tmp_path / "found" / "results.jsonl").read_text().splitlines()) == len(DEFAULT)
+    with Image.open(tmp_path / "found" / "closest.png") as sheet:
+        assert sheet.width > 100
+
+
+def test_samples_of_another_size_are_refused(tmp_path: Path) -> None:
+    for number in range(20):
+        Image.new("L", (16, 16), number).save(tmp_path / f"{number}.png")
+    with pytest.raises(UsageError, match=r"shape \(1, 16, 16\), but the real ones have \(1, 8, 8\)"):
+        ficta.evaluate(tmp_path, "digits")
+
+
+def test_results_stay_in_the_run_and_show_in_its_report(copied: Callable[[str], Path], ficta: Any) -> None:
+    path = copied("vae")
+    assert ficta("evaluate", path, "-n", "300").code == 0
+    assert ficta("evaluate", path, "-n", "900").code == 0
+    lines = [json.loads(line) for line in (path / "results.jsonl").read_text().splitlines()]
+    assert len({line["name"] for line in lines}) == len(lines)  # the later call took the place of the earlier one
+    assert all(line["seen"] == 256 for line in lines)
+    page = (path / "report.html").read_text()
+    assert "frechet-distance(random-conv)" in page
+    assert "Closest to the training data" in page
+    assert "not measured: grey-bce is a cost" in (path / "card.md").read_text()
+
+
+def test_results_of_earlier_weights_are_replaced(copied: Callable[[str], Path]) -> None:
+    folder = Run(copied("vae")).folder
+    folder.write_results([{"name": "a", "value": 1.0}], 100)
+    folder.write_results([{"name": "b", "value": 2.0}], 100)
+    assert [line["name"] for line in folder.lines("results")] == ["b", "a"]
+    folder.write_results([{"name": "c", "value": 3.0}], 200)
+    assert [line["name"] for line in folder.lines("results")] == ["c"]
+
+
+def test_features_of_real_items_are_computed_once(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    ground = lay_ground(real(digits, "train"), digits, EvaluateSettings(n=100, features=("random-conv",)), print)  # type: ignore[arg-type]
+    silent = dataclasses.replace(ground, progress=lambda *_: None)
+    before = look(ground.heldout, 50, silent).features["random-conv"]
+    monkeypatch.setattr(RandomConv, "chunk", lambda *_: pytest.fail("computed again"))
+    assert np.array_equal(look(ground.heldout, 50, silent).features["random-conv"], before)
+
+
+def test_shuffling_keeps_the_values_and_is_a_function_of_the_number(digits: Dataset) -> None:
+    source = real(digits, "test")
+    shuffled = Shuffled(source, 0)
+    items, mixed = source.read(0, 5), shuffled.read(0, 5)
+    assert np.array_equal(np.sort(items.reshape(5, -1)), np.sort(mixed.reshape(5, -1)))
+    assert not np.array_equal(items, mixed)
+    assert np.array_equal(shuffled.read(3, 5), mixed[3:])
