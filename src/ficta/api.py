@@ -23,7 +23,6 @@ from ficta.compute.collectives import launch, leads_by_environment
 from ficta.data.dataset import Dataset, Split, Store
 from ficta.data.download import NAMED
 from ficta.data.ingest import ingest
-from ficta.data.settings import DataSettings
 from ficta.data.sources import DIGITS
 from ficta.models.family import Decodes, Encodes, SampleSettings
 from ficta.models.registry import FAMILIES
@@ -343,12 +342,20 @@ def plan(
     return content
 
 
-def evaluate(samples: str | Path, reference: str | Path, *, progress: Progress = silent, **settings: Any) -> Evaluation:
+def evaluate(
+    samples: str | Path,
+    reference: str | Path,
+    *,
+    data: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> Evaluation:
     """Judge anybody's samples, without a run.
 
     Args:
         samples: folder, zip or NumPy file.
         reference: the real items: data as ``train`` takes them.
+        data: settings of how these are read, such as ``{"image": {"size": 64}}``.
         progress: who is told.
         settings: of ``ficta.evaluate.ground.EvaluateSettings``.
 
@@ -359,7 +366,7 @@ def evaluate(samples: str | Path, reference: str | Path, *, progress: Progress =
     from ficta.evaluate.evaluate import evaluate as judge
     from ficta.evaluate.sources import strangers
 
-    dataset = ingest(DataSettings(path=_place(reference)), progress)
+    dataset = ingest(recipe_for("vae", reference, {"data": data or {}}).data, progress)
     return judge(strangers(_place(samples), dataset, progress), dataset, _evaluate_settings(settings), progress)
 
 

@@ -43,7 +43,7 @@ def test_every_option_says_what_it_is(name: str, ficta: Callable[..., Ficta], mo
     for line in done.out.splitlines():
         names, _, text = line.strip().partition("  ")  # "--seed <int range>  of everything random  [default: 0]"
         if line.startswith("  ") and len(text.split("[default")[0].strip()) > 5:
-            told |= {word.strip("-,").replace("-", "_") for word in names.split() if not word.startswith("<")}
+            told |= {word.strip("-,.").replace("-", "_") for word in names.split() if not word.startswith("<")}
     renamed = {"as_json": "json", "start": "from", "assignments": "set", "projection": "map"}
     for parameter in inspect.signature(COMMANDS[name]).parameters:
         assert renamed.get(parameter, parameter) in told, done.out

@@ -1,7 +1,7 @@
 """What README and docs say is so: commands and Python run, names exist, links lead somewhere.
 
 Commands and Python blocks run as they stand, with a small budget: minutes become 16 samples each, sizes 8 pixels, and
-no more than nine samples are made (``cut``). Blocks marked ``text`` are not run.
+no more than twelve samples are made (``cut``). Blocks marked ``text`` are not run.
 """
 
 import importlib
@@ -75,7 +75,7 @@ def commands(page: Path) -> list[str]:
 def cut(command: str) -> str:
     """The same command with a small budget."""
     command = re.sub(r"--minutes (\d+)", lambda found: f"--samples {16 * int(found[1])}", command)
-    command = re.sub(r"-n (\d+)", lambda found: f"-n {min(9, int(found[1]))}", command)
+    command = re.sub(r"-n (\d+)", lambda found: f"-n {min(12, int(found[1]))}", command)
     return re.sub(r"--size \d+", "--size 8", command)
 
 
@@ -114,12 +114,14 @@ def test_readme_commands_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for command in ran:
         run(command, monkeypatch)
     assert (place / "runs/photos/report.html").exists()
-    assert len(list((place / "new-pictures").glob("0*.png"))) == 9
+    assert len(list((place / "new-pictures").glob("0*.png"))) == 12
     assert api.open_run("runs/photos").history[-1]["seen"] == 16 * 20
     assert not (place / "runs/photos-vae").exists()  # --dry-run writes nothing
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "api.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [README, ROOT / "docs" / "api.md", ROOT / "docs" / "evaluate.md"], ids=lambda page: page.name
+)
 def test_python_runs(page: Path, place: Path) -> None:
     found = blocks(page, "python")
     assert found

@@ -186,8 +186,9 @@ def test_a_folder_of_samples_is_judged_without_a_run(small_runs: Any, tmp_path: 
 def test_samples_of_another_size_are_refused(tmp_path: Path) -> None:
     for number in range(20):
         Image.new("L", (16, 16), number).save(tmp_path / f"{number}.png")
-    with pytest.raises(UsageError, match=r"shape \(1, 16, 16\), but the real ones have \(1, 8, 8\)"):
+    with pytest.raises(UsageError, match=r"shape \(1, 16, 16\), but the real ones have \(1, 8, 8\).*--size"):
         ficta.evaluate(tmp_path, "digits")
+    assert ficta.evaluate(tmp_path, "digits", data={"image": {"size": 16}}, features=("random-conv",)).results
 
 
 def test_results_stay_in_the_run_and_show_in_its_report(copied: Callable[[str], Path], ficta: Any) -> None:

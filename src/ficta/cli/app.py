@@ -219,6 +219,9 @@ def evaluate(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="take every measure there is")] = False,
     seed: Seed = 0,
+    size: Size = None,
+    channels: Channels = None,
+    fit: Fit = None,
     out: Annotated[Path | None, typer.Option(help="of a folder's samples: write results and pictures there")] = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -230,17 +233,17 @@ def evaluate(
 
     settings: dict[str, Any] = {"n": n, "parts": parts, "features": tuple(features or ()), "full": full, "seed": seed}
     is_run = RunFolder(samples).exists
-    if is_run == (reference is not None) or (out and is_run) or (data and not is_run):
-        raise UsageError(
-            f"{samples} is a run; it is judged by its own data, or by --data"
-            if is_run
-            else f"{samples} is no run; to judge samples in a folder name the real items: --reference DATA"
-        )
+    image = _image(size, channels, fit)
+    if is_run and (reference or out or any(image.values())):
+        raise UsageError(f"{samples} is a run; it is judged by its own data, or by --data, as it was trained")
+    if not is_run and (reference is None or data):
+        raise UsageError(f"{samples} is no run; to judge samples in a folder name the real items: --reference DATA")
     if is_run:
         results = api.open_run(samples).evaluate(data, progress=ProgressShower(), **settings)
         seen = f"{samples / 'report.html'}; next: ficta compare {samples} OTHER"
     else:
-        found = api.evaluate(samples, str(reference), progress=ProgressShower(), **settings)
+        shower = ProgressShower()
+        found = api.evaluate(samples, str(reference), data={"image": image}, progress=shower, **settings)
         results, seen = [result.to_json() for result in found.results], ""
         if out:
             from ficta.cli.export import write_evaluation

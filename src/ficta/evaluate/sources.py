@@ -127,7 +127,7 @@ def strangers(path: str, dataset: Dataset, progress: Progress) -> SplitSource:
     if made.codec.spec.shape != dataset.codec.spec.shape:
         raise UsageError(
             f"{path} holds items of shape {made.codec.spec.shape}, but the real ones have "
-            f"{dataset.codec.spec.shape}; bring them to one size first, as resizing changes every measure"
+            f"{dataset.codec.spec.shape}: read those at the samples' size, e.g. with --size"
         )
     rows = np.concatenate([split.rows for split in made.splits.values()])
     split = dataclasses.replace(made.splits["train"], rows=rows, labels=None)
