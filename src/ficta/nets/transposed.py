@@ -23,7 +23,7 @@ class Transposed1d(nn.ConvTranspose1d):
 
 
 class Transposed2d(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d`` with its bias added apart in training; one to few channels that keeps the size in blocks."""
+    """``nn.ConvTranspose2d`` with its bias added apart in training; few channels of the same size go in blocks."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Float (B, in_channels, H, W) => float (B, out_channels, larger H, W), as ``output_padding`` decides."""
