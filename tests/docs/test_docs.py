@@ -40,6 +40,7 @@ MODULES = [  # whose constants the pages quote as `NAME` = value
     "ficta.explore.pictures",
     "ficta.runs.folder",
     "ficta.train.loop",
+    "ficta.train.observe",
     "ficta.train.probe",
     "ficta.train.session",
     "ficta.train.probe",

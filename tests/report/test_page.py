@@ -76,7 +76,7 @@ def test_the_page_tells_the_story_in_order(run: Any, with_pictures: Callable[...
     assert [text for tag, text in outline.headings if tag == "h3"] == [
         "Losses in nats",
         "On held-out data",
-        "Variety",
+        "Variety and novelty",
         "New samples",
         "Latent map",
         "Manifold",

@@ -75,6 +75,27 @@ def test_collapsed_after_two_reports_without_spread() -> None:
     assert judge(line(185, spread_ratio=0.1), [line(181, spread_ratio=0.1)], 20_000).name == "collapsed"
 
 
+@pytest.mark.parametrize(
+    ("name", "bad", "good", "verdict"),
+    [
+        ("coverage_ratio", 0.05, 0.2, "collapsed"),
+        ("closer_to_training_ratio", 0.7, 0.5, "copying"),
+        ("overfit_ratio", 0.7, 0.5, "discriminator overfits"),
+    ],
+)
+def test_signs_must_show_in_two_reports_after_the_run_has_settled(
+    name: str, bad: float, good: float, verdict: str
+) -> None:
+    def after(seen: int, *values: float) -> Verdict:
+        return judged(*(line(seen + 100 * n, **{name: value}) for n, value in enumerate(values)))
+
+    found = after(300, bad, bad)
+    assert (found.name, dict(found.evidence)) == (verdict, {name: bad})
+    assert f"{bad:.0%}" in found.advice
+    assert after(300, good, bad).name == after(300, bad, good).name == after(300, bad).name == "healthy"
+    assert after(50, bad, bad).name == "healthy"
+
+
 def held(*costs: float) -> list[dict[str, Any]]:
     return [line(100 * n, heldout_negative_elbo_nats=cost) for n, cost in enumerate(costs, 1)]
 
@@ -91,9 +112,14 @@ def test_plateau_when_held_out_cost_no_longer_falls() -> None:
 
 def test_the_worst_comes_first() -> None:
     flat = held(90, 80, 70, 60, 50, 50, 50, 50)
-    for entry in flat:
-        entry["spread_ratio"] = 0.1
-    assert judged(*flat).name == "collapsed"
+    for name, value, verdict in (
+        ("overfit_ratio", 0.9, "discriminator overfits"),
+        ("closer_to_training_ratio", 0.9, "copying"),
+        ("spread_ratio", 0.1, "collapsed"),
+    ):
+        for entry in flat:
+            entry[name] = value
+        assert judged(*flat).name == verdict
     flat[-1]["losses"] = {"elbo": math.nan}
     assert judged(*flat).name == "diverged"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -109,6 +109,19 @@ class RandomConv(Extractor):
         for weight in self._weights:
             x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)
         return np.asarray(x.mean((2, 3)).numpy())
+
+
+def builtin(name: str, shape: tuple[int, ...], learn_from: Callable[[], np.ndarray]) -> Extractor | None:
+    """The feature space of this name that needs neither labels nor files; None for another name.
+
+    Args:
+        name: ``random-conv`` or ``pixels``.
+        shape: of a model-space sample, (C, H, W).
+        learn_from: gives items that ``pixels`` learns from, uint8 (n, *stored shape).
+    """
+    if name == RandomConv.name:
+        return RandomConv(shape[0])
+    return Pixels(learn_from()) if name == Pixels.name else None
 
 
 def as_unit(items: np.ndarray) -> Tensor:

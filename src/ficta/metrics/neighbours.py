@@ -94,6 +94,15 @@ def nearest(items: np.ndarray, among: np.ndarray) -> Nearest:
     return Nearest(exact, index)
 
 
+def fellows(features: np.ndarray) -> np.ndarray:
+    """Distance of each item to the nearest other one of its own set, float64 (n,).
+
+    Raises:
+        ValueError: fewer than two items, or NaN.
+    """
+    return np.asarray(_squared_reach(checked(features), 1).sqrt().numpy())
+
+
 def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = None) -> np.ndarray:
     """Which samples are no closer to a training item than that is to its nearest fellow (Alaa et al. 2022,
     arXiv:2102.08921, Sec. 3.3).

@@ -165,6 +165,14 @@ class Bounds(Protocol):
 
 
 @runtime_checkable
+class Discriminates(Protocol):
+    """A family that learns to tell its samples from real items."""
+
+    def logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Evidence that items in model space, float (B, *spec.shape), are real: float (B,)."""
+
+
+@runtime_checkable
 class Weighs(Bounds, Protocol):
     """A family whose bound can be tightened by importance weighting.
 

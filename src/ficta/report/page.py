@@ -108,7 +108,7 @@ def _reports(run: Facts) -> dict[str, list[list[str]]]:
 
 
 def _measured(line: dict[str, Any]) -> dict[str, Any]:
-    others = {name: value for name, value in line.items() if name.startswith("heldout_") or name == "spread_ratio"}
+    others = {name: value for name, value in line.items() if name.startswith("heldout_") or name in story.SIGNS}
     return {**line.get("losses", {}), **others}
 
 

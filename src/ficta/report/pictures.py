@@ -121,8 +121,11 @@ def curves(run: Facts) -> list[Picture]:
         "logits": ("Logits", "How real the discriminator finds real and generated samples: above 0 is rather real."),
         "held-out": ("On held-out data", "The same cost on validation samples, which the model never learns from."),
         "variety": (
-            "Variety",
-            "How much samples differ from one another, against the data: near 100% is right, near 0 is a collapse.",
+            "Variety and novelty",
+            "Spread: how much samples differ from one another, against the data; coverage: held-out samples that they "
+            "come near; both near 100% at best, near 0 in a collapse. Closer to training: held-out samples that lie "
+            "further from the training data; 50% is as new as real, more is copying. Overfit: how far the "
+            "discriminator takes held-out samples for generated ones; 0 at best.",
         ),
     }
     pictures = []

@@ -135,14 +135,23 @@ def figures(run: Facts) -> list[tuple[str, str, str]]:
     return shown
 
 
+SIGNS = {  # cheap measures of a report, in words
+    "spread_ratio": ("variety of samples", "of that of the data"),
+    "coverage_ratio": ("held-out samples that generated ones come near", "of them"),
+    "closer_to_training_ratio": (
+        "held-out samples that lie further from the training data than generated ones",
+        "of them, 50% is as new as real",
+    ),
+    "overfit_ratio": ("how far the discriminator takes held-out samples for generated ones", "of the way"),
+}
+
+
 def measured_lately(run: Facts) -> list[tuple[str, str]]:
     """Name and value of what the last report measured: held-out cost and variety."""
     last = run.history[-1] if run.history else {}
     names = [name for name in last if name.startswith("heldout_")]
     rows = [(name_and_unit(name)[0], quantity(name, last[name])) for name in names]
-    if "spread_ratio" in last:
-        rows.append(("variety of samples", f"{last['spread_ratio']:.0%} of that of the data"))
-    return rows
+    return rows + [(said, f"{last[name]:.0%} {of}") for name, (said, of) in SIGNS.items() if name in last]
 
 
 def happened(run: Facts) -> str:
@@ -292,7 +301,7 @@ def curve_groups(run: Facts) -> dict[str, dict[str, tuple[list[float], list[floa
     for line in run.history:
         losses = {f"loss\0{name}": value for name, value in line.get("losses", {}).items()}
         heldout = {f"held-out\0{name}": value for name, value in line.items() if name.startswith("heldout_")}
-        variety = {"variety\0spread_ratio": line["spread_ratio"]} if "spread_ratio" in line else {}
+        variety = {f"variety\0{name}": line[name] for name in SIGNS if name in line}
         for key, value in {**losses, **heldout, **variety}.items():
             kind, name = key.split("\0")
             readable, unit = name_and_unit(name.removeprefix("heldout_"))

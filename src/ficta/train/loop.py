@@ -15,10 +15,9 @@ from ficta.base.errors import InterruptedRun, VerdictError
 from ficta.base.words import count
 from ficta.compute import device as machine
 from ficta.data.dataset import Store
-from ficta.metrics.spread import pairwise_spread
 from ficta.models.family import Family
 from ficta.runs.folder import RunFolder
-from ficta.train.observe import SPREAD_ITEMS, fixed_samples, heldout, spread_of_data
+from ficta.train.observe import SIGN_ITEMS, Signs, fixed_samples, heldout
 from ficta.train.stepper import Stepper
 from ficta.train.verdicts import Verdict, judge
 
@@ -69,16 +68,17 @@ class Loop:
         self,
         stepper: Stepper[Family],
         validation: Store,
+        signs: Signs,
         folder: RunFolder,
         watchers: Sequence[Watcher],
         seconds: float,
     ) -> None:
-        self.stepper, self.validation, self.folder, self.watchers = stepper, validation, folder, watchers
+        self.stepper, self.validation, self.signs = stepper, validation, signs
+        self.folder, self.watchers = folder, watchers
         self.settings, self.target = stepper.settings, stepper.target
         self.leads = stepper.collectives.leads
         self.points = [point for point in report_points(self.target, self.settings.reports) if point > stepper.seen]
         self.history = folder.lines("history") if self.leads else []
-        self.data_spread = spread_of_data(validation)
         self.seconds_before = seconds
         self.saved_seen = stepper.seen
         self.started = self.saved_at = self.ticked_at = self.reported_at = time.perf_counter()
@@ -188,17 +188,16 @@ class Loop:
         }
 
     def _measure(self) -> dict[str, float] | None:
-        """Held-out bound, spread, and the sheet, by the averaged weights; None if samples are not finite."""
+        """Held-out bound, signs, and the sheet, by the averaged weights; None if samples are not finite."""
         family, codec, seed = self.stepper.average, self.stepper.codec, self.stepper.seed
         family.eval()
         shown = self.settings.sheet_size
-        items = fixed_samples(family, codec, max(shown, SPREAD_ITEMS), seed)
+        items = fixed_samples(family, codec, max(shown, SIGN_ITEMS), seed)
         if items is None:
             return None
         self.folder.save_picture(f"samples/{self.stepper.seen:012d}.png", codec.preview(items[:shown]))
         measured = heldout(family, codec, self.validation, self.settings.heldout_samples, seed)
-        if self.data_spread:
-            measured["spread_ratio"] = pairwise_spread(items[:SPREAD_ITEMS]) / self.data_spread
+        measured |= self.signs.of(items[:SIGN_ITEMS], family)
         self.stepper.family.train()
         return measured
 

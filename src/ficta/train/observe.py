@@ -12,11 +12,19 @@ from ficta.base.seeds import mix
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Store
+from ficta.metrics.copying import closer_share
+from ficta.metrics.extractors import builtin
+from ficta.metrics.neighbours import fellows, nearest, overlap
 from ficta.metrics.spread import pairwise_spread
-from ficta.models.family import Batch, Bounds, Family, SampleSettings, device_of
+from ficta.models.family import Batch, Bounds, Discriminates, Family, SampleSettings, device_of
 from ficta.train.stepper import Stepper
 
 CHUNK = 256
+SIGN_ITEMS = 256  # samples and held-out items that the cheap measures look at
+KNOWN_ITEMS = 2000  # training items that samples might be copies of
+LEAST_UNSEEN = 16  # held-out items whose logits have a mean
+LEAST_HELDOUT = 64  # with fewer held-out items, training items and their fellows take their place
+REACH = 5  # which nearest neighbour bounds an item's reach
 SPREAD_ITEMS = 128  # enough for a mean over 8,128 pairs
 
 
@@ -68,30 +76,87 @@ def labels_in_turn(family: Family, n: int) -> Tensor | None:
     return torch.arange(n, device=device_of(family)) % len(condition.categories) if condition else None
 
 
-def spread_of_data(store: Store) -> float | None:
-    """Mean distance between held-out items; None for fewer than two, or if they are all the same."""
-    count = min(SPREAD_ITEMS, len(store))
-    if count < 2:
-        return None
-    items, _ = store.gather(torch.arange(count))
-    return pairwise_spread(items.cpu().numpy()) or None
+class Signs:
+    """Cheap measures of what a run makes, beside some items that it learns from and some that it does not."""
+
+    def __init__(self, codec: Codec, train: Store, validation: Store, seed: int) -> None:
+        """Look at the real items once.
+
+        Args:
+            codec: of the data.
+            train: the training split, of which up to 2,000 random items are remembered.
+            validation: held-out items, of which the first 256 are.
+            seed: of the choice.
+        """
+        chosen = torch.from_numpy(np.random.default_rng(mix(seed, "signs")).permutation(len(train))[:KNOWN_ITEMS])
+        self._codec = codec
+        self._learnt = train.gather(chosen[:SIGN_ITEMS])
+        self._unseen = validation.gather(torch.arange(min(SIGN_ITEMS, len(validation))))
+        known, held = train.gather(chosen)[0].cpu().numpy(), self._unseen[0].cpu().numpy()
+        spaces = (builtin(name, codec.spec.shape, lambda: known) for name in codec.measures)
+        self._space = next((space for space in spaces if space is not None), None)
+        self._spread = pairwise_spread(held[:SPREAD_ITEMS]) if len(held) > 1 else 0.0
+        if self._space is None:
+            return
+        self._known = self._space.features(known).astype(np.float64)
+        enough = len(held) >= LEAST_HELDOUT
+        self._heldout = self._space.features(held).astype(np.float64) if enough else self._known[:SIGN_ITEMS]
+        self._distances = nearest(self._heldout, self._known).distance if enough else fellows(self._known)
+
+    def of(self, items: np.ndarray, family: Family) -> dict[str, float]:
+        """Measures of samples in compact form (n, *stored shape); those that are not defined are left out.
+
+        Args:
+            items: made by ``fixed_samples``.
+            family: that made them, in eval mode.
+        """
+        found = {}
+        if isinstance(family, Discriminates) and len(self._unseen[0]) >= LEAST_UNSEEN:
+            found["overfit_ratio"] = self._overfit(items, family)
+        if self._spread:
+            found["spread_ratio"] = pairwise_spread(items[:SPREAD_ITEMS]) / self._spread
+        if self._space is None or len(self._heldout) <= REACH:
+            return found
+        features = self._space.features(items).astype(np.float64)
+        count = min(len(features), len(self._heldout))
+        found["coverage_ratio"] = overlap(features[:count], self._heldout[:count], REACH).coverage
+        near = nearest(features, self._known).distance
+        found["closer_to_training_ratio"] = float(closer_share(near, self._distances).mean())
+        return found
+
+    @torch.no_grad()
+    def _overfit(self, items: np.ndarray, family: Family) -> float:
+        """How far the discriminator takes held-out items for samples (Karras et al. 2020, arXiv:2006.06676, Eq. 1).
+
+        (learnt - unseen) / (learnt - made) of the mean logits: 0 without overfitting, 1 if unseen items count as made.
+        """
+        assert isinstance(family, Discriminates)
+        condition = family.spec.condition
+        made = torch.from_numpy(items).to(device_of(family)), labels_in_turn(family, len(items))
+        means = [
+            family.logits(self._codec.encode(stored), labels if condition else None).double().mean()
+            for stored, labels in (self._learnt, self._unseen, made)
+        ]
+        learnt, unseen, fake = (float(mean) for mean in means)
+        return (learnt - unseen) / max(learnt - fake, 1e-12)
 
 
-def report_seconds(scratch: Stepper[Family], validation: Store) -> float:
+def report_seconds(scratch: Stepper[Family], validation: Store, signs: Signs) -> float:
     """About how long a report takes: its samples and sheet, and one chunk of its held-out data made up to all of them.
 
     Args:
         scratch: computes the way the run will; of no use afterwards.
         validation: the held-out data.
+        signs: the cheap measures.
     """
     family, codec, settings = scratch.average, scratch.codec, scratch.settings
     family.eval()
     with scratch.as_written():
         begun = time.perf_counter()
-        items = fixed_samples(family, codec, max(settings.sheet_size, SPREAD_ITEMS), scratch.seed)
+        items = fixed_samples(family, codec, max(settings.sheet_size, SIGN_ITEMS), scratch.seed)
         if items is not None:
             codec.preview(items[: settings.sheet_size])
-            pairwise_spread(items[:SPREAD_ITEMS])
+            signs.of(items[:SIGN_ITEMS], family)
         made = time.perf_counter()
         heldout(family, codec, validation, CHUNK, scratch.seed)
         measured = time.perf_counter()

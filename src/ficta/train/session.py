@@ -26,7 +26,7 @@ from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run
 from ficta.train.loop import Loop, Watcher
-from ficta.train.observe import report_seconds
+from ficta.train.observe import Signs, report_seconds
 from ficta.train.plan import make_plan
 from ficta.train.probe import find_way
 from ficta.train.recipe import Recipe
@@ -127,7 +127,7 @@ def _run(
     if stored and folder.json("data").get("content_hash") != dataset.report["content_hash"]:
         raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
     start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
-    stepper, validation, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
+    stepper, validation, signs, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
     seconds = _restore(stepper, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
         anew = "its weights were missing and have been written anew; " if _rescue(stepper, folder) else ""
@@ -147,7 +147,7 @@ def _run(
     for watcher in watchers:
         watcher.planned(plan, f"{going_on} in {folder.path}")
     try:
-        Loop(stepper, validation, folder, watchers, seconds).run()
+        Loop(stepper, validation, signs, folder, watchers, seconds).run()
     finally:
         for watcher in watchers:
             watcher.closed()
@@ -187,12 +187,14 @@ class Ready(NamedTuple):
     Attributes:
         stepper: with the first weights in place.
         validation: held-out data.
+        signs: cheap measures of what is made.
         plan: what ``plan.json`` holds.
         recipe: with what was left open resolved.
     """
 
     stepper: Stepper[Family]
     validation: Store
+    signs: Signs
     plan: dict[str, Any]
     recipe: Recipe
 
@@ -223,14 +225,15 @@ def prepare(
     networks_known_by = [recipe.family, recipe.model, recipe.networks, dataset.codec.spec.to_json(), settings.batch]
     found = collectives.broadcast(find_way(settings, stepper_for, planned_seconds, networks_known_by))
     machine.use(found.way)
-    reporting = collectives.broadcast(report_seconds(stepper_for(found.way), validation))
+    signs = Signs(dataset.codec, store, validation, recipe.seed)
+    reporting = collectives.broadcast(report_seconds(stepper_for(found.way), validation, signs))
     target = _target(recipe, len(store), found.rate, reporting)
     stepper = stepper_for(found.way, family, target)
     named = device.type if settings.device == "auto" else settings.device
     decided = {"samples": target, "device": named, **dataclasses.asdict(found.way)}
     resolved = recipe.model_copy(update={"train": settings.model_copy(update=decided), "data": dataset.settings})
     plan = make_plan(stepper, found, reporting, time.perf_counter() - begun)
-    return Ready(stepper, validation, plan, resolved)
+    return Ready(stepper, validation, signs, plan, resolved)
 
 
 def new_family(recipe: Recipe, dataset: Dataset, networks: Mapping[str, nn.Module] | None, start: str | None) -> Family:

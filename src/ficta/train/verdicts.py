@@ -8,10 +8,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-Name = Literal["healthy", "diverged", "collapsed", "plateau"]
+Name = Literal["healthy", "diverged", "collapsed", "copying", "discriminator overfits", "plateau"]
 
 RUNAWAY = 100.0  # a loss so many times its usual size has run away
 COLLAPSED = 0.25  # samples that lie closer together than this share of the data's spread, and come no further apart
+UNCOVERED = 0.1  # samples within whose reach lie fewer real items than this share
+COPYING = (
+    0.55  # share of held-out items that lie further from the training items than samples do; half is as new as real
+)
+OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
 SETTLED = 0.25  # share of the run after which a lack of spread counts; every generator starts without any
 SETTLED_SAMPLES = 15_000  # and no earlier than after so many samples, or near the end of a run shorter than that
 PLATEAU_WINDOW = 0.3  # share of the reports in which held-out cost must have improved
@@ -34,15 +39,24 @@ def judge(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target:
     """Judge a run by its newest report and those before.
 
     Args:
-        line: newest report: ``seen``, ``losses``, and where measured ``spread_ratio`` and
-            ``heldout_negative_elbo_nats``.
+        line: newest report: ``seen``, ``losses``, and where measured ``spread_ratio``, ``coverage_ratio``,
+            ``closer_to_training_ratio``, ``overfit_ratio`` and ``heldout_negative_elbo_nats``.
         earlier: reports before it, oldest first.
         target: samples that the run is to see.
 
     Returns:
-        The worst that holds: diverged, collapsed, plateau, else healthy.
+        The worst that holds: diverged, collapsed, copying, discriminator overfits, plateau, else healthy.
     """
-    return _diverged(line, earlier) or _collapsed(line, earlier, target) or _plateau(line, earlier, target) or HEALTHY
+    settled = max(SETTLED * target, min(SETTLED_SAMPLES, 0.9 * target))
+    recent = [entry for entry in (*earlier[-1:], line) if entry["seen"] >= settled]
+    return (
+        _diverged(line, earlier)
+        or _collapsed(recent)
+        or _copying(recent)
+        or _overfitting(recent)
+        or _plateau(line, earlier, target)
+        or HEALTHY
+    )
 
 
 def _diverged(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> Verdict | None:
@@ -58,18 +72,56 @@ def _diverged(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> 
     return None
 
 
-def _collapsed(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target: int) -> Verdict | None:
-    settled = max(SETTLED * target, min(SETTLED_SAMPLES, 0.9 * target))
-    recent = [entry for entry in (*earlier[-1:], line) if entry["seen"] >= settled]
-    ratios = [entry["spread_ratio"] for entry in recent if "spread_ratio" in entry]
-    if len(ratios) < 2 or max(ratios) >= COLLAPSED or ratios[-1] > ratios[0]:  # one that rises is still learning
+def _collapsed(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
+    """Samples all alike, by their spread; or of few kinds, by what of the data they cover."""
+    ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
+    evidence = {}
+    if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:  # one that rises is still learning
+        evidence["spread_ratio"] = ratios[-1]
+    if covered and max(covered) < UNCOVERED:
+        evidence["coverage_ratio"] = covered[-1]
+    if not evidence:
         return None
+    said = {
+        "spread_ratio": f"samples differ only {ratios[-1]:.0%} as much as the data do" if ratios else "",
+        "coverage_ratio": f"samples come near only {covered[-1]:.0%} of the held-out data" if covered else "",
+    }
     return Verdict(
         "collapsed",
-        {"spread_ratio": ratios[-1]},
-        f"samples differ only {ratios[-1]:.0%} as much as the data do: for a gan raise model.r1_gamma or lower the "
-        "generator's rate, for a vae lower model.beta",
+        evidence,
+        f"{' and '.join(said[name] for name in evidence)}: for a gan raise model.r1_gamma or lower the generator's "
+        "rate, for a vae lower model.beta",
     )
+
+
+def _copying(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
+    shares = _two(recent, "closer_to_training_ratio")
+    if not shares or min(shares) < COPYING:
+        return None
+    return Verdict(
+        "copying",
+        {"closer_to_training_ratio": shares[-1]},
+        f"samples lie closer to training items than {shares[-1]:.0%} of held-out items do: stop earlier, take more "
+        "data, or a smaller model (--set model.latent_dim=…, or narrower networks)",
+    )
+
+
+def _overfitting(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
+    ratios = _two(recent, "overfit_ratio")
+    if not ratios or min(ratios) < OVERFIT:
+        return None
+    return Verdict(
+        "discriminator overfits",
+        {"overfit_ratio": ratios[-1]},
+        f"it takes held-out items {ratios[-1]:.0%} of the way from training items to samples, and so teaches the "
+        "generator their look: raise model.r1_gamma, stop earlier, or take more data",
+    )
+
+
+def _two(recent: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """A measure in the last two reports; empty unless both have it."""
+    values = [entry[name] for entry in recent if name in entry]
+    return values if len(values) == 2 else []
 
 
 def _plateau(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target: int) -> Verdict | None:
