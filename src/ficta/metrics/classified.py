@@ -1,4 +1,4 @@
-"""What a classifier says of samples: how sure and varied its reading is, and whether it can tell them from real ones."""
+"""What a classifier says of samples: how sure and varied its reading is, and whether it tells them from real ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ficta.metrics.arrays import pair
 
 
 def classifier_score(probabilities: np.ndarray) -> float:
-    """Exponential of the mean KL divergence from each reading to their mean (Salimans et al. 2016, arXiv:1606.03498,
-    Sec. 4; there with Inception, "Inception score").
+    """Exponential of the mean KL divergence from each reading to their mean.
+
+    Salimans et al. 2016, arXiv:1606.03498, Sec. 4; there with Inception, "Inception score".
 
     Args:
         probabilities: float (n, c), rows sum to 1.
@@ -33,10 +34,10 @@ def classifier_score(probabilities: np.ndarray) -> float:
 
 
 def two_sample_accuracy(samples: np.ndarray, real: np.ndarray, seed: int = 0) -> float:
-    """How often a linear classifier tells samples from real items that it has not seen (Lopez-Paz & Oquab 2017,
-    arXiv:1610.06545, Sec. 3).
+    """How often a linear classifier tells samples from real items that it has not seen.
 
-    It is trained on a random half of both and asked about the other half; both sets are cut to equal numbers.
+    Lopez-Paz & Oquab 2017, arXiv:1610.06545, Sec. 3. It is trained on a random half of both and asked
+    about the other half; both sets are cut to equal numbers.
 
     Args:
         samples: features float (n, d), n >= 4.

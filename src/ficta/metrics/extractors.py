@@ -1,4 +1,4 @@
-"""Feature spaces in which items are compared. A space is part of every number measured in it: hence the fingerprints."""
+"""Feature spaces in which items are compared. A space is part of every number measured in it: hence fingerprints."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Pixels(Extractor):
         Raises:
             ValueError: fewer than two items, or all of them the same.
         """
-        flat = as_unit(items[:WHITENED_FROM]).reshape(min(len(items), WHITENED_FROM), -1).double()
+        flat = as_unit(items[:WHITENED_FROM]).flatten(1).double()
         if len(flat) < 2 or not bool(flat.std(0).any()):
             raise ValueError(f"{len(flat)} items without any difference; whitening needs some")
         self._shape = items.shape[1:]
@@ -74,7 +74,7 @@ class Pixels(Extractor):
     def chunk(self, items: np.ndarray) -> np.ndarray:
         """Compact items (n, *shape) => float32 (n, size)."""
         _check_shape(items, self._shape)
-        flat = as_unit(items).reshape(len(items), -1).double()
+        flat = as_unit(items).flatten(1).double()
         return np.asarray(((flat - self._mean) @ self._map).float().numpy())
 
 
@@ -132,7 +132,8 @@ def as_unit(items: np.ndarray) -> Tensor:
     """
     if items.dtype != np.uint8:
         raise ValueError(f"items are uint8 from 0 to 255, not {items.dtype}; round and convert them first")
-    return torch.from_numpy(np.ascontiguousarray(items)).float() / 255
+    # torch warns of arrays that cannot be written to, such as mapped files, and refuses those that run backwards
+    return torch.from_numpy(np.require(items, requirements=["C", "W"])).float() / 255
 
 
 def resized(pictures: Tensor, side: int) -> Tensor:

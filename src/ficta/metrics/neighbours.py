@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ficta.metrics.arrays import checked, pair
+from ficta.metrics.arrays import pair
 
 BLOCK_BYTES = 64_000_000  # of the distances held at once
+ROUNDING = 1e-12  # of squared lengths: far more than a product of matrices errs by, far less than items differ by
 
 
 class Overlap(NamedTuple):
@@ -46,10 +47,11 @@ class Nearest(NamedTuple):
 
 
 def overlap(samples: np.ndarray, real: np.ndarray, k: int = 5) -> Overlap:
-    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
-    arXiv:2002.09797, Eq. 1 to 4).
+    """Precision and recall, density and coverage.
 
-    An item reaches as far as its k-th nearest neighbour in its own set.
+    Kynkäänniemi et al. 2019, arXiv:1904.06991, Eq. 1 and 2; Naeem et al. 2020, arXiv:2002.09797, Eq. 1 to 4.
+    An item reaches as far as its k-th nearest neighbour in its own set; what stands just there is not within reach,
+    as in the program of the latter.
 
     Args:
         samples: features float (n, d), n > k.
@@ -104,8 +106,9 @@ def fellows(features: np.ndarray) -> np.ndarray:
 
 
 def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = None) -> np.ndarray:
-    """Which samples are no closer to a training item than that is to its nearest fellow (Alaa et al. 2022,
-    arXiv:2102.08921, Sec. 3.3).
+    """Which samples lie further from a training item than that does from its nearest fellow.
+
+    Authentic ones by Alaa et al. 2022, arXiv:2102.08921, Sec. 3.3.
 
     Args:
         samples: features float (n, d).
@@ -113,7 +116,8 @@ def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = No
         found: nearest training item of each sample, if known.
 
     Returns:
-        bool (n,); its mean is the authenticity. Real items that were not trained on reach about a half.
+        bool (n,); its mean is the authenticity. Real items that were not trained on reach about a half; copies are
+        never authentic, even of items that are there twice.
 
     Raises:
         ValueError: fewer than two training items, unlike numbers of features, or NaN.
@@ -129,11 +133,15 @@ def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = No
         squares[torch.arange(len(squares)), torch.from_numpy(asked[block])] = torch.inf  # itself
         near = squares.argmin(1).numpy()
         fellow[block] = np.linalg.norm(train[asked[block]] - train[near], axis=1)
-    return np.asarray(found.distance >= fellow[where])
+    return np.asarray(found.distance > fellow[where])
 
 
 def _squared_reach(features: np.ndarray, k: int) -> Tensor:
-    """Squared distance from each item to its k-th nearest other one, float64 (n,)."""
+    """Squared distance from each item to its k-th nearest other one, float64 (n,), less what may be rounding.
+
+    A copy of that neighbour stands at the same distance, which comes out of another product with other last bits:
+    whether it counts as within reach must not hang on them.
+    """
     if len(features) <= k:
         raise ValueError(f"{len(features)} items; the {k}-th neighbour needs more than {k}")
     found = torch.empty(len(features), dtype=torch.float64)
@@ -141,7 +149,8 @@ def _squared_reach(features: np.ndarray, k: int) -> Tensor:
         rows = torch.arange(len(squares))
         squares[rows, start + rows] = torch.inf  # itself
         found[start : start + len(squares)] = squares.kthvalue(k, dim=1).values
-    return found
+    lengths = torch.from_numpy(np.einsum("nd,nd->n", features, features))
+    return found - ROUNDING * (lengths + found)
 
 
 def _blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, Tensor]]:
@@ -149,6 +158,7 @@ def _blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, Tensor]]:
 
     They lie in one place of memory, which the next ones take: to allocate them anew fragments the heap.
     """
+    a, b = (np.require(items, requirements=["C", "W"]) for items in (a, b))  # torch warns of others, or refuses them
     left, right = torch.from_numpy(a), torch.from_numpy(b).T
     squares_left, squares_right = left.square().sum(1, keepdim=True), right.square().sum(0)
     rows = max(1, BLOCK_BYTES // (8 * max(1, len(b))))

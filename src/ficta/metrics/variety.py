@@ -95,7 +95,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     scales = scales_that_fit(*a.shape[2:])
     if not scales:
         raise ValueError(f"pictures of {a.shape[3]}x{a.shape[2]} are smaller than the window of {SSIM_WINDOW} pixels")
-    x, y = (torch.from_numpy(np.ascontiguousarray(items)).double() / 255 for items in (a, b))
+    x, y = (torch.from_numpy(np.require(items, requirements=["C", "W"])).double() / 255 for items in (a, b))
     weights = torch.tensor(SCALE_WEIGHTS[:scales], dtype=torch.float64)
     weights = weights / weights.sum()
     found = torch.ones(len(a), dtype=torch.float64)

@@ -1,0 +1,83 @@
+"""Copying tests against scipy's Mann-Whitney U, and on samples whose origin is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu, norm
+from sklearn.cluster import KMeans
+
+from ficta.metrics.copying import closer_share, copying_test
+from ficta.metrics.neighbours import nearest
+
+DISTANCES = st.lists(st.integers(0, 6), min_size=1, max_size=12)  # few values: ties are common
+
+
+def normal(seed: int, n: int, scale: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 4)) * scale
+
+
+@settings(deadline=None, derandomize=True)
+@given(DISTANCES, DISTANCES)
+def test_closer_share_is_mann_whitneys_u(samples: list[int], heldout: list[int]) -> None:
+    found = closer_share(np.array(samples, float), np.array(heldout, float))
+    pairs = np.array(heldout)[None] - np.array(samples)[:, None]
+    assert found == pytest.approx((np.sign(pairs).mean(1) + 1) / 2)
+    u = mannwhitneyu(heldout, samples, method="exact").statistic
+    assert found.mean() == pytest.approx(u / (len(samples) * len(heldout)))
+
+
+def test_closer_share_of_equals_and_of_copies() -> None:
+    distances = np.random.default_rng(1).uniform(1, 2, 50)
+    assert closer_share(distances, distances).mean() == pytest.approx(0.5)
+    assert closer_share(np.zeros(7), distances).tolist() == [1] * 7
+    with pytest.raises(ValueError, match="no held-out items"):
+        closer_share(distances, distances[:0])
+
+
+def u_score(samples: np.ndarray, heldout: np.ndarray) -> float:
+    found = mannwhitneyu(samples, heldout, use_continuity=False, method="asymptotic", alternative="less")
+    return float(norm.ppf(found.pvalue))
+
+
+@pytest.mark.parametrize("decimals", [12, 0])  # 0: most distances are tied
+def test_one_cell_is_scipys_z_score(decimals: int) -> None:
+    train, heldout, samples = (items.round(decimals) for items in (normal(1, 100), normal(2, 80), normal(3, 60, 0.9)))
+    expected = u_score(nearest(samples, train).distance, nearest(heldout, train).distance)
+    assert abs(expected) > 0.5
+    assert copying_test(samples, heldout, train, cells=1) == pytest.approx(expected, rel=1e-6)
+
+
+def test_cells_are_averaged_by_their_held_out_items() -> None:
+    train, heldout, samples = normal(4, 200), normal(5, 90), normal(6, 120, 0.8)
+    clusters = KMeans(12, n_init=1, random_state=3).fit(train)
+    near = [(clusters.predict(items), nearest(items, train).distance) for items in (samples, heldout)]
+    cells = [[distances[where == cell] for where, distances in near] for cell in range(12)]
+    counted = [(mine, theirs) for mine, theirs in cells if min(len(mine), len(theirs)) >= 5]
+    assert 3 < len(counted) < 12
+    weights = [len(theirs) for _, theirs in counted]
+    expected = np.average([u_score(mine, theirs) for mine, theirs in counted], weights=weights)
+    assert copying_test(samples, heldout, train, cells=12, seed=3) == pytest.approx(expected, rel=1e-6)
+
+
+def test_copies_fresh_samples_and_bad_ones() -> None:
+    train, heldout = normal(7, 600), normal(8, 400)
+    copies = train[:400] + normal(9, 400, 0.01)
+    assert copying_test(copies, heldout, train) < -5
+    assert copying_test(normal(10, 400), heldout, train) == pytest.approx(0, abs=3)
+    assert copying_test(normal(11, 400, 3.0), heldout, train) > 5
+
+
+def test_equal_distances_everywhere_say_nothing() -> None:
+    train = normal(12, 40)
+    assert copying_test(train, train, train, cells=2) == 0
+
+
+def test_what_cannot_be_tested_is_refused() -> None:
+    train = normal(13, 40)
+    with pytest.raises(ValueError, match="no cell holds 5 samples and 5 held-out items"):
+        copying_test(train[:4], train, train)
+    for other in (train[:, :3], np.full_like(train, np.nan)):
+        for samples, heldout in ((other, train), (train, other)):
+            with pytest.raises(ValueError, match="features"):
+                copying_test(samples, heldout, train)
