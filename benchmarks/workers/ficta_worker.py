@@ -56,7 +56,7 @@ def main() -> None:
     def run() -> ficta.Run:
         folder = RunFolder(Path(place.name) / "run")
         folder.create(recipe.content(), dataset.report, dataset.codec.facts())
-        folder.save(stepper.seen, *stepper.state(), stepper.average.state_dict())
+        folder.save(stepper.seen, *stepper.state(), stepper.seen, stepper.average.state_dict())
         return ficta.open_run(folder.path)
 
     @functools.cache

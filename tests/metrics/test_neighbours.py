@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from ficta.metrics import neighbours
-from ficta.metrics.neighbours import authentic, nearest, overlap
+from ficta.metrics.neighbours import authentic, fellows, nearest, overlap
 
 
 def normal(seed: int, n: int, d: int = 8) -> np.ndarray:
@@ -67,11 +67,21 @@ def test_authentic_is_brute_force_and_copies_are_not() -> None:
     for sample in samples:
         distances = np.linalg.norm(sample - train, axis=1)
         owner = int(distances.argmin())
-        fellows = np.delete(np.linalg.norm(train[owner] - train, axis=1), owner)
-        expected.append(distances[owner] > fellows.min())
+        others = np.delete(np.linalg.norm(train[owner] - train, axis=1), owner)
+        expected.append(distances[owner] > others.min())
     assert authentic(samples, train).tolist() == authentic(samples, train, nearest(samples, train)).tolist() == expected
     assert not authentic(samples, train)[[0, 20]].any()
     assert any(expected)
+
+
+def test_fellows_are_brute_force() -> None:
+    items = normal(10, 60)
+    items[1] = items[0]
+    distances = cdist(items, items)
+    np.fill_diagonal(distances, np.inf)
+    assert fellows(items) == pytest.approx(distances.min(1), rel=1e-12)
+    assert fellows(items, np.array([5, 0])) == pytest.approx(distances.min(1)[[5, 0]], rel=1e-12)
+    assert fellows(items)[0] == 0
 
 
 def test_arrays_that_torch_would_not_take_serve() -> None:
@@ -94,5 +104,5 @@ def test_what_cannot_be_measured_is_refused() -> None:
             measure(good[:, :2], good)
     with pytest.raises(ValueError, match="no items to be near to"):
         nearest(good, good[:0])
-    with pytest.raises(ValueError, match="1 training items; authenticity needs two"):
+    with pytest.raises(ValueError, match="1 items; a nearest fellow needs two"):
         authentic(good, good[:1])

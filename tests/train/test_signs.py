@@ -81,5 +81,5 @@ def test_a_discriminator_that_knows_its_training_items_by_heart_overfits(
 
 def test_without_held_out_items_what_is_left_is_measured(digits: Dataset) -> None:
     found = signs(digits, validation=0).of(digits.splits["test"].read(0, 64), gan(digits))
-    assert found.keys() == {"coverage_ratio", "closer_to_training_ratio"}
+    assert found.keys() == {"coverage_ratio", "closer_to_training_ratio", "kernel_distance"}
     assert signs(digits, train=3, validation=0).of(digits.splits["test"].read(0, 64), gan(digits)) == {}

@@ -78,7 +78,7 @@ def test_collapsed_after_two_reports_without_spread() -> None:
 @pytest.mark.parametrize(
     ("name", "bad", "good", "verdict"),
     [
-        ("coverage_ratio", 0.05, 0.2, "collapsed"),
+        ("coverage_ratio", 0.04, 0.2, "collapsed"),
         ("closer_to_training_ratio", 0.7, 0.5, "copying"),
         ("overfit_ratio", 0.7, 0.5, "discriminator overfits"),
     ],
@@ -94,6 +94,13 @@ def test_signs_must_show_in_two_reports_after_the_run_has_settled(
     assert f"{bad:.0%}" in found.advice
     assert after(300, good, bad).name == after(300, bad, good).name == after(300, bad).name == "healthy"
     assert after(50, bad, bad).name == "healthy"
+
+
+def test_coverage_that_grows_is_learning() -> None:
+    growing = [line(100 * n, coverage_ratio=0.01 * n) for n in range(4, 0, -1)][::-1]
+    late = [{**entry, "seen": entry["seen"] + 30_000} for entry in growing]
+    assert judged(*late).name == "healthy"
+    assert judged(*late[:2]).name == "collapsed"  # from 1 % to 2 % is hardly anything
 
 
 def held(*costs: float) -> list[dict[str, Any]]:

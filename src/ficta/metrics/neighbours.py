@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ficta.metrics.arrays import pair
+from ficta.metrics.arrays import checked, pair
 
 BLOCK_BYTES = 64_000_000  # of the distances held at once
 ROUNDING = 1e-12  # of squared lengths: far more than a product of matrices errs by, far less than items differ by
@@ -96,13 +96,30 @@ def nearest(items: np.ndarray, among: np.ndarray) -> Nearest:
     return Nearest(exact, index)
 
 
-def fellows(features: np.ndarray) -> np.ndarray:
-    """Distance of each item to the nearest other one of its own set, float64 (n,).
+def fellows(items: np.ndarray, which: np.ndarray | None = None) -> np.ndarray:
+    """Distance of items to the nearest other one of their own set.
+
+    Args:
+        items: features float (n, d), n >= 2.
+        which: numbers of the items that are asked about, int64 (m,); all without.
+
+    Returns:
+        float64 (m,); 0 for an item that is there twice.
 
     Raises:
         ValueError: fewer than two items, or NaN.
     """
-    return np.asarray(_squared_reach(checked(features), 1).sqrt().numpy())
+    items = checked(items)
+    if len(items) < 2:
+        raise ValueError(f"{len(items)} items; a nearest fellow needs two")
+    asked = np.arange(len(items)) if which is None else which
+    found = np.empty(len(asked))
+    for start, squares in _blocks(items[asked], items):
+        block = slice(start, start + len(squares))
+        squares[torch.arange(len(squares)), torch.from_numpy(asked[block])] = torch.inf  # itself
+        near = squares.argmin(1).numpy()
+        found[block] = np.linalg.norm(items[asked[block]] - items[near], axis=1)
+    return found
 
 
 def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = None) -> np.ndarray:
@@ -123,17 +140,9 @@ def authentic(samples: np.ndarray, train: np.ndarray, found: Nearest | None = No
         ValueError: fewer than two training items, unlike numbers of features, or NaN.
     """
     samples, train = pair(samples, train)
-    if len(train) < 2:
-        raise ValueError(f"{len(train)} training items; authenticity needs two")
     found = found or nearest(samples, train)
     asked, where = np.unique(found.which, return_inverse=True)
-    fellow = np.empty(len(asked))
-    for start, squares in _blocks(train[asked], train):
-        block = slice(start, start + len(squares))
-        squares[torch.arange(len(squares)), torch.from_numpy(asked[block])] = torch.inf  # itself
-        near = squares.argmin(1).numpy()
-        fellow[block] = np.linalg.norm(train[asked[block]] - train[near], axis=1)
-    return np.asarray(found.distance > fellow[where])
+    return np.asarray(found.distance > fellows(train, asked)[where])
 
 
 def _squared_reach(features: np.ndarray, k: int) -> Tensor:

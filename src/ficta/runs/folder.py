@@ -136,12 +136,25 @@ class RunFolder:
             write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
     def save(
-        self, seen: int, state: Mapping[str, Tensor], facts: Mapping[str, str], weights: Mapping[str, Tensor]
+        self,
+        seen: int,
+        state: Mapping[str, Tensor],
+        facts: Mapping[str, str],
+        weights_seen: int,
+        weights: Mapping[str, Tensor],
     ) -> None:
-        """Save what sampling needs, then what going on needs; the last two states are kept."""
+        """Save what sampling needs, then what going on needs; the last two states are kept.
+
+        Args:
+            seen: samples seen by the state.
+            state: named tensors.
+            facts: strings kept with them.
+            weights_seen: samples seen by the weights, which may be those of an earlier report.
+            weights: that samples are made from.
+        """
         with _explained(self._state):
             self._state.mkdir(exist_ok=True)
-            self.write_weights(seen, weights)
+            self.write_weights(weights_seen, weights)
             tensors.save(self._state / f"{seen:012d}.safetensors", state, facts)  # the last write is what counts
             for old in self._states()[:-STATES_KEPT]:
                 old.unlink()

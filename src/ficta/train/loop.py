@@ -17,6 +17,7 @@ from ficta.compute import device as machine
 from ficta.data.dataset import Store
 from ficta.models.family import Family
 from ficta.runs.folder import RunFolder
+from ficta.train.best import Best, to_keep
 from ficta.train.observe import SIGN_ITEMS, Signs, fixed_samples, heldout
 from ficta.train.stepper import Stepper
 from ficta.train.verdicts import Verdict, judge
@@ -72,9 +73,10 @@ class Loop:
         folder: RunFolder,
         watchers: Sequence[Watcher],
         seconds: float,
+        best: Best | None,
     ) -> None:
         self.stepper, self.validation, self.signs = stepper, validation, signs
-        self.folder, self.watchers = folder, watchers
+        self.folder, self.watchers, self.best = folder, watchers, best
         self.settings, self.target = stepper.settings, stepper.target
         self.leads = stepper.collectives.leads
         self.points = [point for point in report_points(self.target, self.settings.reports) if point > stepper.seen]
@@ -117,7 +119,11 @@ class Loop:
             return
         tensors, facts = self.stepper.state()
         facts["seconds"] = repr(self._seconds())
-        self.folder.save(self.stepper.seen, tensors, facts, self.stepper.average.state_dict())
+        if self.best is not None:
+            more, known = self.best.state()
+            tensors, facts = tensors | more, facts | known
+        kept = to_keep(self.best, self.stepper.seen, self.stepper.average.state_dict())
+        self.folder.save(self.stepper.seen, tensors, facts, *kept)
 
     def _asked_to_stop(self, received: list[int]) -> bool:
         """Whether a signal came; several processes compare notes every few steps and stop at the same one."""
@@ -165,6 +171,8 @@ class Loop:
         broken = measured is None or not _are_finite(measured)
         if broken and verdict.name != "diverged":
             verdict = NOT_FINITE
+        if self.best is not None and not broken:
+            line["kept"] = self.best.consider(line, self.stepper.average.state_dict())
         line |= _judged(verdict)
         line["losses"] = {name: value if math.isfinite(value) else str(value) for name, value in means.items()}
         self.folder.append_history(line)

@@ -13,6 +13,7 @@ from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Store
 from ficta.metrics.copying import closer_share
+from ficta.metrics.distance import kernel_distance
 from ficta.metrics.extractors import builtin
 from ficta.metrics.neighbours import fellows, nearest, overlap
 from ficta.metrics.spread import pairwise_spread
@@ -99,9 +100,21 @@ class Signs:
         if self._space is None:
             return
         self._known = self._space.features(known).astype(np.float64)
+        if len(self._known) < 2:
+            self._space = None
+            return
+        self._fellows = np.maximum(fellows(self._known), 1e-9)
         enough = len(held) >= LEAST_HELDOUT
         self._heldout = self._space.features(held).astype(np.float64) if enough else self._known[:SIGN_ITEMS]
-        self._distances = nearest(self._heldout, self._known).distance if enough else fellows(self._known)
+        self._novel = self._novelty(self._heldout) if enough else np.ones(1)
+
+    def _novelty(self, features: np.ndarray) -> np.ndarray:
+        """Distance of each item to its nearest training item, in units of that one's distance to its own nearest.
+
+        What is plain, such as a stroke, lies close to everything: the unit makes up for that.
+        """
+        near = nearest(features, self._known)
+        return np.asarray(near.distance / self._fellows[near.which])
 
     def of(self, items: np.ndarray, family: Family) -> dict[str, float]:
         """Measures of samples in compact form (n, *stored shape); those that are not defined are left out.
@@ -118,10 +131,10 @@ class Signs:
         if self._space is None or len(self._heldout) <= REACH:
             return found
         features = self._space.features(items).astype(np.float64)
+        found["kernel_distance"] = kernel_distance(features, self._heldout)
         count = min(len(features), len(self._heldout))
         found["coverage_ratio"] = overlap(features[:count], self._heldout[:count], REACH).coverage
-        near = nearest(features, self._known).distance
-        found["closer_to_training_ratio"] = float(closer_share(near, self._distances).mean())
+        found["closer_to_training_ratio"] = float(closer_share(self._novelty(features), self._novel).mean())
         return found
 
     @torch.no_grad()

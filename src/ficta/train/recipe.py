@@ -13,6 +13,7 @@ from ficta.base.settings import OPEN, Settings, open_fields
 from ficta.compute.device import Layout, Precision
 from ficta.data.settings import DataSettings
 from ficta.models.registry import find
+from ficta.train.best import Measure
 
 
 class TrainSettings(Settings):
@@ -67,6 +68,12 @@ class TrainSettings(Settings):
     save_every_samples: Annotated[
         int | None, Field(ge=1, description="samples from one saved state to the next, besides")
     ] = None
+    keep: Annotated[
+        Literal["last", "best"], Field(description="weights that samples are made from: the last, or the best report's")
+    ] = "last"
+    keep_by: Annotated[
+        Measure, Field(description="what the best report is best by; auto: held-out bound, else kernel distance")
+    ] = "auto"
     on_verdict: Annotated[
         Literal["warn", "stop"], Field(description="what a bad verdict does; numbers that are not finite always stop")
     ] = "warn"

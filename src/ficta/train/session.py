@@ -25,6 +25,7 @@ from ficta.models.family import Family
 from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run
+from ficta.train.best import Best, to_keep
 from ficta.train.loop import Loop, Watcher
 from ficta.train.observe import Signs, report_seconds
 from ficta.train.plan import make_plan
@@ -128,9 +129,10 @@ def _run(
         raise UsageError(f"the data at {recipe.data.path} have changed since {folder.path} began; use another --out")
     start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
     stepper, validation, signs, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
-    seconds = _restore(stepper, folder) if stored else 0.0
+    best = Best(resolved.train.keep_by) if resolved.train.keep == "best" else None
+    seconds = _restore(stepper, best, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
-        anew = "its weights were missing and have been written anew; " if _rescue(stepper, folder) else ""
+        anew = "its weights were missing and have been written anew; " if _rescue(stepper, best, folder) else ""
         raise FinishedRun(
             f"{folder.path} is finished ({count(stepper.seen)} samples); {anew}to go on give a larger target, "
             f"such as --samples {2 * stepper.seen}"
@@ -147,7 +149,7 @@ def _run(
     for watcher in watchers:
         watcher.planned(plan, f"{going_on} in {folder.path}")
     try:
-        Loop(stepper, validation, signs, folder, watchers, seconds).run()
+        Loop(stepper, validation, signs, folder, watchers, seconds, best).run()
     finally:
         for watcher in watchers:
             watcher.closed()
@@ -164,20 +166,22 @@ def _read(recipe: Recipe, collectives: Collectives, progress: Progress) -> Datas
     return dataset
 
 
-def _rescue(stepper: Stepper[Family], folder: RunFolder) -> bool:
+def _rescue(stepper: Stepper[Family], best: Best | None, folder: RunFolder) -> bool:
     """Write the weights of a finished run from its state, if they are missing; whether that was so."""
     missing = stepper.collectives.leads and not folder.weights.exists()
     if missing:
-        folder.write_weights(stepper.seen, stepper.average.state_dict())
+        folder.write_weights(*to_keep(best, stepper.seen, stepper.average.state_dict()))
     return missing
 
 
-def _restore(stepper: Stepper[Family], folder: RunFolder) -> float:
-    """Bring ``stepper`` to the newest saved state, if there is one; seconds that training took until then."""
+def _restore(stepper: Stepper[Family], best: Best | None, folder: RunFolder) -> float:
+    """Bring them to the newest saved state, if there is one; seconds that training took until then."""
     state = folder.latest_state()
     if state is None:
         return 0.0
     stepper.restore(*state)
+    if best is not None:
+        best.restore(*state)
     return float(state[1]["seconds"])
 
 

@@ -12,10 +12,10 @@ Name = Literal["healthy", "diverged", "collapsed", "copying", "discriminator ove
 
 RUNAWAY = 100.0  # a loss so many times its usual size has run away
 COLLAPSED = 0.25  # samples that lie closer together than this share of the data's spread, and come no further apart
-UNCOVERED = 0.1  # samples within whose reach lie fewer real items than this share
-COPYING = (
-    0.55  # share of held-out items that lie further from the training items than samples do; half is as new as real
-)
+UNCOVERED = 0.05  # samples that come near a smaller share of the held-out items than this …
+LEARNING = 0.02  # … and did not come near so many more over the last five reports
+LOOKED_BACK = 5
+COPYING = 0.55  # share of held-out items further from the training items than samples are; a half is as new as real
 OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
 SETTLED = 0.25  # share of the run after which a lack of spread counts; every generator starts without any
 SETTLED_SAMPLES = 15_000  # and no earlier than after so many samples, or near the end of a run shorter than that
@@ -51,7 +51,7 @@ def judge(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target:
     recent = [entry for entry in (*earlier[-1:], line) if entry["seen"] >= settled]
     return (
         _diverged(line, earlier)
-        or _collapsed(recent)
+        or _collapsed(recent, [*earlier[-(LOOKED_BACK - 1) :], line])
         or _copying(recent)
         or _overfitting(recent)
         or _plateau(line, earlier, target)
@@ -72,13 +72,14 @@ def _diverged(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> 
     return None
 
 
-def _collapsed(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
+def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Verdict | None:
     """Samples all alike, by their spread; or of few kinds, by what of the data they cover."""
     ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
     evidence = {}
     if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:  # one that rises is still learning
         evidence["spread_ratio"] = ratios[-1]
-    if covered and max(covered) < UNCOVERED:
+    gained = covered[-1] - min(entry.get("coverage_ratio", 0.0) for entry in lately) if covered else 0.0
+    if covered and max(covered) < UNCOVERED and gained < LEARNING:
         evidence["coverage_ratio"] = covered[-1]
     if not evidence:
         return None
