@@ -24,7 +24,7 @@ def classifier_score(probabilities: np.ndarray) -> float:
         ValueError: no sample, or rows that are no probabilities.
     """
     if probabilities.ndim != 2 or not len(probabilities):
-        raise ValueError(f"probabilities are an array (n, c), not {probabilities.shape}")
+        raise ValueError(f"probabilities are an array (n, c) of at least one sample, not {probabilities.shape}")
     p = probabilities.astype(np.float64)
     if not np.allclose(p.sum(1), 1, atol=1e-3) or (p < 0).any():
         raise ValueError("rows of probabilities must be at least 0 and sum to 1")

@@ -30,7 +30,9 @@ def vendi_score(features: np.ndarray) -> float:
     """
     features = checked(features)
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    if not len(features) or (lengths == 0).any():
+    if not len(features):
+        raise ValueError("no samples; there is no variety without any")
+    if (lengths == 0).any():
         raise ValueError(f"{int((lengths == 0).sum())} of {len(features)} items have features that are all zero")
     unit = features / lengths
     small = unit.T @ unit if features.shape[1] <= len(features) else unit @ unit.T
@@ -51,10 +53,15 @@ def label_divergence_nats(labels: np.ndarray, shares: np.ndarray) -> float:
         the others are then too frequent.
 
     Raises:
-        ValueError: no label, or a label that the data lack.
+        ValueError: no label, a label that the data lack, or shares that do not sum to 1.
     """
     if not len(labels) or not (shares > 0).all():
         raise ValueError("a label balance needs samples, and data that have every label")
+    if abs(shares.sum() - 1) > 1e-3:
+        raise ValueError(f"shares of labels sum to {shares.sum():.6g} rather than 1")
+    strange = int(((labels < 0) | (labels >= len(shares))).sum())
+    if strange:
+        raise ValueError(f"{strange} of {len(labels)} labels are not among the {len(shares)} of the data, from 0 on")
     made = np.bincount(labels, minlength=len(shares)) / len(labels)
     present = made > 0
     return float((made[present] * np.log(made[present] / shares[present])).sum())
@@ -88,10 +95,12 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         float64 (n,): 1 for equal pictures. Negative contrast-structure terms count as 0.
 
     Raises:
-        ValueError: unlike shapes, or pictures smaller than the window.
+        ValueError: unlike shapes, another dtype, or pictures smaller than the window.
     """
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(f"pictures of shape {a.shape} against {b.shape}; take pairs (n, C, H, W)")
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"pictures of {a.dtype} and {b.dtype}; those of other types than uint8 have no known range")
     scales = scales_that_fit(*a.shape[2:])
     if not scales:
         raise ValueError(f"pictures of {a.shape[3]}x{a.shape[2]} are smaller than the window of {SSIM_WINDOW} pixels")
