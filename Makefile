@@ -32,10 +32,12 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
 
-evidence: .venv/ready  ## long runs that show the claims of docs/results.md; about 90 minutes on 2 cores
+evidence: .venv/ready  ## long runs that show the claims of docs/results.md; about 2 hours on 2 cores
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
+	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/verdicts.py
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv-bench
