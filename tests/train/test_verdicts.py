@@ -101,6 +101,9 @@ def test_coverage_that_grows_is_learning() -> None:
     late = [{**entry, "seen": entry["seen"] + 30_000} for entry in growing]
     assert judged(*late).name == "healthy"
     assert judged(*late[:2]).name == "collapsed"  # from 1 % to 2 % is hardly anything
+    spreading = [{**entry, "coverage_ratio": 0.0, "spread_ratio": 0.3 + 0.02 * n} for n, entry in enumerate(late)]
+    assert judged(*spreading).name == "healthy"
+    assert judged(*spreading[:2]).name == "collapsed"
 
 
 def held(*costs: float) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ Name = Literal["healthy", "diverged", "collapsed", "copying", "discriminator ove
 RUNAWAY = 100.0  # a loss so many times its usual size has run away
 COLLAPSED = 0.25  # samples that lie closer together than this share of the data's spread, and come no further apart
 UNCOVERED = 0.05  # samples that come near a smaller share of the held-out items than this …
-LEARNING = 0.02  # … and did not come near so many more over the last five reports
+LEARNING = 0.02  # … while over the last five reports that share grew by less than this,
+SPREADING = 0.15  # and the samples' spread by less than this share of itself
 LOOKED_BACK = 5
 COPYING = 0.55  # share of held-out items further from the training items than samples are; a half is as new as real
 OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
@@ -78,8 +79,7 @@ def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str
     evidence = {}
     if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:  # one that rises is still learning
         evidence["spread_ratio"] = ratios[-1]
-    gained = covered[-1] - min(entry.get("coverage_ratio", 0.0) for entry in lately) if covered else 0.0
-    if covered and max(covered) < UNCOVERED and gained < LEARNING:
+    if covered and max(covered) < UNCOVERED and not _is_learning(lately):
         evidence["coverage_ratio"] = covered[-1]
     if not evidence:
         return None
@@ -93,6 +93,15 @@ def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str
         f"{' and '.join(said[name] for name in evidence)}: for a gan raise model.r1_gamma or lower the generator's "
         "rate, for a vae lower model.beta",
     )
+
+
+def _is_learning(lately: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether samples came to cover more of the data, or to differ more, over some reports; the last is the newest."""
+    covered, ratios = (
+        [float(entry[name]) for entry in lately if name in entry] for name in ("coverage_ratio", "spread_ratio")
+    )
+    spreads = bool(ratios) and ratios[-1] >= (1 + SPREADING) * min(ratios)
+    return spreads or covered[-1] - min(covered) >= LEARNING
 
 
 def _copying(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
