@@ -185,7 +185,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def results_text(results: Sequence[Mapping[str, Any]]) -> str:
-    """Measured results as a table, and below it why others are missing."""
+    """Measured results as a table, and below it how good the classifier is, and why other results are missing."""
     rows = [
         {
             "measure": result["name"],
@@ -201,7 +201,9 @@ def results_text(results: Sequence[Mapping[str, Any]]) -> str:
         if result["value"] is not None
     ]
     missing = [f"{result['name']}: not measured, {result['reason']}" for result in results if result["value"] is None]
-    return "\n".join([*([table(rows)] if rows else []), *missing])
+    accuracies = {result["protocol"]["accuracy"] for result in results if result["protocol"].get("accuracy")}
+    reads = [f"the classifier reads {accuracy:.1%} of the held-out items as what they are" for accuracy in accuracies]
+    return "\n".join([*([table(rows)] if rows else []), *reads, *missing])
 
 
 def comparison_text(names: Sequence[str], rows: Sequence[Row]) -> str:

@@ -24,13 +24,11 @@ class Evaluation(NamedTuple):
     Attributes:
         results: every measure, those that could not be taken included.
         closest: the samples that lie closest to training items in the upper row, those items in the lower one.
-        distances: of these pairs, in units of the median distance of held-out items.
         accuracy: of the classifier on held-out real items, [0, 1]; None without one.
     """
 
     results: list[Result]
     closest: Image.Image
-    distances: list[float]
     accuracy: float | None
 
 
@@ -64,4 +62,4 @@ def evaluate(
     results = [*compared(ground, banks, real), *obeyed(ground, banks["samples"], real)]
     novel = novelty(ground, banks)
     results += [*novel.results, *likelihood(ground)]
-    return Evaluation(results, novel.closest, novel.distances, ground.reads.accuracy if ground.reads else None)
+    return Evaluation(results, novel.closest, ground.reads.accuracy if ground.reads else None)

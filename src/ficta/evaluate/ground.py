@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -16,12 +17,11 @@ from ficta.base.words import nearest
 from ficta.data.dataset import Dataset
 from ficta.evaluate.classifier import Reader, reader
 from ficta.evaluate.sources import RunSource, Shuffled, Source, SplitSource, described
-from ficta.metrics.extractors import Extractor, Pixels, RandomConv
+from ficta.metrics.extractors import BUILTIN, WHITENED_FROM, Extractor
 from ficta.metrics.file_extractor import FileExtractor
 from ficta.runs.run import Run
 
 LEAST = 2  # items in a part
-WHITENED_FROM = 10_000  # training items that whitening is learnt from
 
 
 class EvaluateSettings(Settings):
@@ -96,7 +96,9 @@ class Ground:
 
     def protocol(self, space: Extractor | None, **others: Any) -> dict[str, Any]:
         """All that two numbers must share to be compared, JSON types."""
-        found = {"features": f"{space.name}:{space.fingerprint}"} if space else {}
+        found: dict[str, Any] = {"features": f"{space.name}:{space.fingerprint}"} if space else {}
+        if isinstance(space, Reader):
+            found["accuracy"] = space.accuracy
         return {"reference": self.reference, **found, **others}
 
 
@@ -138,17 +140,21 @@ def _spaces(
     dataset: Dataset, heldout: str, train: Source, asked: EvaluateSettings, progress: Progress
 ) -> tuple[Extractor, ...]:
     labelled = len(dataset.report.get("categories") or ()) > 1
+    shape = dataset.codec.spec.shape
+
+    def learnt() -> np.ndarray:
+        return train.read(0, min(WHITENED_FROM, len(train)))
+
     makers: dict[str, Callable[[], Extractor]] = {
-        "random-conv": lambda: RandomConv(dataset.codec.spec.shape[0]),
-        "pixels": lambda: Pixels(train.read(0, min(WHITENED_FROM, len(train)))),
-        "classifier": lambda: reader(dataset, dataset.splits[heldout], 0, progress),
+        **{name: functools.partial(make, shape, learnt) for name, make in BUILTIN.items()},
+        Reader.name: lambda: reader(dataset, dataset.splits[heldout], 0, progress),
     }
-    wanted = asked.features or (*dataset.codec.measures, *(["classifier"] if labelled else []))
+    wanted = asked.features or (*dataset.codec.measures, *([Reader.name] if labelled else []))
     for name in wanted:
         if name not in makers and not name.startswith("file:"):
             raise UsageError(f"unknown feature space {name!r}: {nearest(name, [*makers, 'file:PATH'])}")
     # Files come first: one that is refused should not cost the training of a classifier.
-    files = {name: FileExtractor(name, dataset.codec.spec.shape) for name in wanted if name.startswith("file:")}
+    files = {name: FileExtractor(name, shape) for name in wanted if name.startswith("file:")}
     if len({space.name for space in files.values()}) < len(files):
         raise UsageError(f"feature files are told apart by their names, and {', '.join(files)} share one; rename one")
     return tuple(files.get(name) or makers[name]() for name in dict.fromkeys(wanted))

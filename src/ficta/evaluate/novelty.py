@@ -26,13 +26,12 @@ class Novelty(NamedTuple):
 
     Attributes:
         results: the measures.
-        closest: the samples that lie closest to training items, and those below them.
-        distances: of these pairs, in units of the median distance of held-out items.
+        closest: the samples that lie closest to training items, and those below them. Under each sample stands its
+            distance, in units of the median distance of held-out items.
     """
 
     results: list[Result]
     closest: Image.Image
-    distances: list[float]
 
 
 def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
@@ -59,7 +58,9 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
         near[which] = nearest(banks[which].features[space.name], train)
         closer[which] = closer_share(near[which].distance, near_heldout.distance)
         new[which] = authentic(banks[which].features[space.name], train, near[which])
-    protocol = ground.protocol(space, train=described(ground.dataset.splits["train"], "train", ""))
+    protocol = ground.protocol(
+        space, train=described(ground.dataset.splits["train"], "train", str(ground.dataset.report["content_hash"]))
+    )
     seconds = (time.perf_counter() - begun) / 2
     results = []
     for name, better, values in (("closer-to-training", "near 0.5", closer), ("authenticity", "higher", new)):
@@ -86,9 +87,10 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     order = np.argsort(found.distance, kind="stable")[:SHOWN]
     samples = [ground.samples.read(int(row), int(row) + 1) for row in order]
     copied = [ground.train.read(int(row), int(row) + 1) for row in found.which[order]]
-    sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), columns=len(order))
     usual = float(np.median(near_heldout.distance)) or 1.0
-    return Novelty(results, sheet, [float(found.distance[row] / usual) for row in order])
+    captions = [*(f"{found.distance[row] / usual:.2f}" for row in order), *["training"] * len(order)]
+    sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), len(order), captions)
+    return Novelty(results, sheet)
 
 
 def _copying(

@@ -111,17 +111,11 @@ class RandomConv(Extractor):
         return np.asarray(x.mean((2, 3)).numpy())
 
 
-def builtin(name: str, shape: tuple[int, ...], learn_from: Callable[[], np.ndarray]) -> Extractor | None:
-    """The feature space of this name that needs neither labels nor files; None for another name.
-
-    Args:
-        name: ``random-conv`` or ``pixels``.
-        shape: of a model-space sample, (C, H, W).
-        learn_from: gives items that ``pixels`` learns from, uint8 (n, *stored shape).
-    """
-    if name == RandomConv.name:
-        return RandomConv(shape[0])
-    return Pixels(learn_from()) if name == Pixels.name else None
+# From the shape of a model-space sample (C, H, W), and what gives items to learn from, uint8 (n, *stored shape).
+BUILTIN: dict[str, Callable[[tuple[int, ...], Callable[[], np.ndarray]], Extractor]] = {
+    RandomConv.name: lambda shape, items: RandomConv(shape[0]),
+    Pixels.name: lambda shape, items: Pixels(items()),
+}
 
 
 def as_unit(items: np.ndarray) -> Tensor:

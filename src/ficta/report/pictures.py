@@ -63,7 +63,8 @@ KNOWN = {
     ),
     "closest": (
         "Closest to the training data",
-        "The ten samples that lie closest to a training item (above), and those items (below): are they copies?",
+        "The ten samples that lie closest to a training item (above), and those items (below): are they copies? The "
+        "number is the distance, in units of the usual one of held-out items.",
     ),
     "reconstructions": (
         "Reconstructions",

@@ -14,7 +14,7 @@ from ficta.data.codec import Codec
 from ficta.data.dataset import Store
 from ficta.metrics.copying import closer_share
 from ficta.metrics.distance import kernel_distance
-from ficta.metrics.extractors import builtin
+from ficta.metrics.extractors import BUILTIN
 from ficta.metrics.neighbours import fellows, nearest, overlap
 from ficta.metrics.spread import pairwise_spread
 from ficta.models.family import Batch, Bounds, Discriminates, Family, SampleSettings, device_of
@@ -94,8 +94,8 @@ class Signs:
         self._learnt = train.gather(chosen[:SIGN_ITEMS])
         self._unseen = validation.gather(torch.arange(min(SIGN_ITEMS, len(validation))))
         known, held = train.gather(chosen)[0].cpu().numpy(), self._unseen[0].cpu().numpy()
-        spaces = (builtin(name, codec.spec.shape, lambda: known) for name in codec.measures)
-        self._space = next((space for space in spaces if space is not None), None)
+        spaces = (BUILTIN[name](codec.spec.shape, lambda: known) for name in codec.measures if name in BUILTIN)
+        self._space = next(spaces, None)
         self._spread = pairwise_spread(held[:SPREAD_ITEMS]) if len(held) > 1 else 0.0
         if self._space is None:
             return
