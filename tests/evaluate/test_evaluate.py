@@ -163,12 +163,27 @@ def test_data_without_heldout_items_judge_nobody(small_runs: Any) -> None:
         judge(Run(small_runs("vae")), whole, EvaluateSettings())
 
 
-def test_a_classifier_needs_labels(small_runs: Any, digits: Dataset) -> None:
-    unlabelled = dataclasses.replace(digits, report={**digits.report, "categories": []})
-    results = named(judge(Run(small_runs("vae")), unlabelled, EvaluateSettings(n=900)).results)
-    assert not any("classifier" in name for name in results)
+def test_a_feature_space_that_cannot_be_had_costs_its_measures_alone(small_runs: Any, digits: Dataset) -> None:
+    run, unlabelled = Run(small_runs("vae")), dataclasses.replace(digits, report={**digits.report, "categories": []})
+    results = named(judge(run, unlabelled, EvaluateSettings(n=900)).results)
+    assert results["class-balance(classifier)"].reason.startswith("it reads labels")
+    assert not any("classifier" in name and result.estimate for name, result in results.items())
+    features = ("classifier", "file:gone.onnx", "random-conv")
+    results = named(judge(run, unlabelled, EvaluateSettings(n=900, features=features)).results)
+    assert "a classifier needs two" in results["frechet-distance(classifier)"].reason
+    assert "cannot be read" in results["precision(file:gone.onnx)"].reason
+    assert results["frechet-distance(random-conv)"].estimate is not None
     with pytest.raises(UsageError, match="a classifier needs two"):
-        judge(Run(small_runs("vae")), unlabelled, EvaluateSettings(features=("classifier",)))
+        judge(run, unlabelled, EvaluateSettings(features=("classifier",)))
+
+
+def test_samples_that_are_all_the_same_get_what_is_defined(digits: Dataset) -> None:
+    first = digits.splits["test"]
+    same = dataclasses.replace(first, rows=np.repeat(first.rows[:1], 900))
+    results = judged(SplitSource("samples", same, "", 0), digits, full=True)
+    assert results["coverage(random-conv)"].estimate.value < 0.05
+    assert results["modes-found(classifier)"].estimate.value == 1
+    assert results["frechet-distance(random-conv)"].estimate.value > results["frechet-distance(random-conv)"].real.value
 
 
 def test_a_folder_of_samples_is_judged_without_a_run(small_runs: Any, tmp_path: Path, ficta: Any) -> None:

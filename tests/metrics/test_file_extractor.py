@@ -290,7 +290,7 @@ def spaces(*names: str) -> tuple[Extractor, ...]:
     codec = SimpleNamespace(spec=SimpleNamespace(shape=(3, 8, 8)), measures=("random-conv",))
     dataset: Any = SimpleNamespace(report={}, codec=codec)
     nothing: Any = None
-    return _spaces(dataset, "test", nothing, EvaluateSettings(features=names), nothing)
+    return _spaces(dataset, "test", nothing, EvaluateSettings(features=names), nothing)[0]
 
 
 def test_evaluation_knows_files_by_their_prefix(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ficta.evaluate.bank import Bank
+from ficta.evaluate.classifier import Reader
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.result import Result
 from ficta.metrics import classified, distance, neighbours, variety
@@ -175,6 +176,22 @@ def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[
         ground.progress("measures", done, len(tasks))
         yield from _repeated(ground, measure, space, banks, real, given)
     ground.progress("measures", len(tasks), len(tasks))
+    for measure in chosen:
+        for space_name, reason in _lacking(ground, measure).items():
+            for output in measure.outputs:
+                yield _unmeasured(ground, output, space_name, reason)
+
+
+def _lacking(ground: Ground, measure: Measure) -> dict[str, str]:
+    """Feature spaces that a measure cannot be taken in, and why."""
+    if measure.looks_at == "labels" and ground.reads is None and Reader.name not in ground.missing:
+        return {Reader.name: "it reads labels: add --features classifier, for labelled data"}
+    return {} if measure.looks_at == "items" else ground.missing
+
+
+def _unmeasured(ground: Ground, output: Output, space: str, reason: str) -> Result:
+    name = f"{output.name}({space})"
+    return Result(name, None, output.unit, output.better, ground.n, PARTS, 0.0, ground.protocol(None), reason=reason)
 
 
 def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:

@@ -54,6 +54,7 @@ class Ground:
         heldout: real items that were not.
         n: samples in a part.
         spaces: feature spaces; the first is where novelty is judged.
+        missing: feature spaces that were asked for and cannot be had, and why.
         reference: of the protocol, what the held-out items are.
         progress: who is told.
     """
@@ -66,6 +67,7 @@ class Ground:
     heldout: SplitSource
     n: int
     spaces: tuple[Extractor, ...]
+    missing: dict[str, str]
     reference: dict[str, Any]
     progress: Progress
 
@@ -130,7 +132,7 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
         ordered,
         SplitSource("held-out items", heldout, content, asked.seed),
         n,
-        _spaces(dataset, name, ordered, asked, progress),
+        *_spaces(dataset, name, ordered, asked, progress),
         described(heldout, name, content),
         progress,
     )
@@ -138,7 +140,8 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
 
 def _spaces(
     dataset: Dataset, heldout: str, train: Source, asked: EvaluateSettings, progress: Progress
-) -> tuple[Extractor, ...]:
+) -> tuple[tuple[Extractor, ...], dict[str, str]]:
+    """Feature spaces, and why some that were asked for cannot be had."""
     labelled = len(dataset.report.get("categories") or ()) > 1
     shape = dataset.codec.spec.shape
 
@@ -149,12 +152,21 @@ def _spaces(
         **{name: functools.partial(make, shape, learnt) for name, make in BUILTIN.items()},
         Reader.name: lambda: reader(dataset, dataset.splits[heldout], 0, progress),
     }
-    wanted = asked.features or (*dataset.codec.measures, *([Reader.name] if labelled else []))
+    wanted = dict.fromkeys(asked.features or (*dataset.codec.measures, *([Reader.name] if labelled else [])))
+    files = {name: functools.partial(FileExtractor, name, shape) for name in wanted if name.startswith("file:")}
+    found: dict[str, Extractor] = {}
+    missing: dict[str, str] = {}
     for name in wanted:
-        if name not in makers and not name.startswith("file:"):
+        if name not in makers and name not in files:
             raise UsageError(f"unknown feature space {name!r}: {nearest(name, [*makers, 'file:PATH'])}")
-    # Files come first: one that is refused should not cost the training of a classifier.
-    files = {name: FileExtractor(name, shape) for name in wanted if name.startswith("file:")}
-    if len({space.name for space in files.values()}) < len(files):
-        raise UsageError(f"feature files are told apart by their names, and {', '.join(files)} share one; rename one")
-    return tuple(files.get(name) or makers[name]() for name in dict.fromkeys(wanted))
+        try:
+            space = (files.get(name) or makers[name])()
+        except UsageError as error:
+            missing[name] = str(error)
+            continue
+        if space.name in found:
+            raise UsageError(f"feature files are told apart by their names, and {name} is the second {space.name}")
+        found[space.name] = space
+    if not found:
+        raise UsageError("; ".join(missing.values()))
+    return tuple(found.values()), missing
