@@ -370,19 +370,30 @@ def evaluate(
     return judge(strangers(_place(samples), dataset, progress), dataset, _evaluate_settings(settings), progress)
 
 
-def compare(runs: Sequence[str | Path]) -> list[Row]:
+def compare(runs: Sequence[str | Path], page: str | Path | None = None) -> list[Row]:
     """Put the results of evaluated runs side by side; each row says whose difference holds.
 
+    Args:
+        runs: evaluated runs.
+        page: also write a page that shows them, to a path ending in ``.html``.
+
     Raises:
-        UsageError: no run, or one that was not evaluated.
+        UsageError: no run, one that was not evaluated, or a page of another ending.
     """
     from ficta.evaluate.compare import compare as side_by_side
 
+    if page is not None and Path(page).suffix.lower() != ".html":
+        raise UsageError(f"{page} is no place for a page; give a path ending in .html")
     opened = [StoredRun(path) for path in runs]
     for run in opened:
         if not run.results:
             raise UsageError(f"{run.path} was not evaluated; give 'ficta evaluate {run.path}' first")
-    return side_by_side([run.results for run in opened])
+    rows = side_by_side([run.results for run in opened])
+    if page is not None:
+        from ficta.report.compared import write_comparison
+
+        write_comparison(Path(page), opened, rows)
+    return rows
 
 
 def open_run(path: str | Path, network: Mapping[str, nn.Module] | None = None) -> Run:

@@ -247,6 +247,29 @@ def test_data(ficta: Callable[..., Ficta]) -> None:
     assert (wide["stored_shape"], wide["splits"]["validation"]) == ([1, 4, 6], 0)
 
 
+def test_compare_prints_a_table_and_writes_a_page(
+    copied: Callable[[str], Path], tmp_path: Path, ficta: Callable[..., Ficta]
+) -> None:
+    runs = [copied("vae"), copied("gan")]
+    for run, value in zip(runs, (1.0, 2.0), strict=True):
+        found = {"name": "frechet(pixels)", "value": value, "interval": [value - 0.1, value + 0.1], "better": "lower"}
+        about = {"unit": "", "n": 20, "fingerprint": "ab", "protocol": {"features": "pixels:1", "parts": 5}}
+        (run / "results.jsonl").write_text(json.dumps(found | about) + "\n")
+    page = tmp_path / "new" / "compare.html"
+    plain, told = ficta("compare", *runs), ficta("compare", *runs, "--out", page)
+    assert told.code == 0, told.err
+    assert told.out == f"{plain.out}{page}\n"
+    assert "frechet(pixels)  lower" in plain.out
+    assert "✓ holds" in page.read_text()
+    assert one_object(ficta("compare", *runs, "--out", page, "--json"))["page"] == str(page)  # the same again
+    assert one_object(ficta("compare", *runs, "--json"))["page"] is None
+    assert api.compare(runs)[0].best == (0,)
+    wrong = ficta("compare", *runs, "--out", tmp_path / "compare.png")
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+    assert "give a path ending in .html" in wrong.err
+    assert not (tmp_path / "compare.png").exists()
+
+
 def test_runs(small_runs: Callable[[str], Path], tmp_path: Path, ficta: Callable[..., Ficta]) -> None:
     assert one_object(ficta("runs", tmp_path, "--json")) == {"runs": []}
     assert ficta("runs", tmp_path).out == f"no runs in {tmp_path}; 'ficta train vae --data digits' makes one\n"

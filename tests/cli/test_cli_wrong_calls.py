@@ -63,6 +63,9 @@ WRONG = [
     ("data digits --set data.validaton=0", "did you mean 'validation'"),
     ("presets artcle-vae", "did you mean 'article-vae'"),
     ("cache --claer", "--clear"),
+    ("compare {vae}", "compare needs two runs or more"),
+    ("compare {vae} {conditional} --out {out}", "give a path ending in .html"),
+    ("compare {vae} {conditional} --out {out}.html", "was not evaluated; give 'ficta evaluate"),
 ]
 
 

@@ -262,6 +262,7 @@ def evaluate(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="two or more evaluated runs")],
+    out: Annotated[Path | None, typer.Option(help="also write a page with pictures and plots, such as x.html")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -271,7 +272,7 @@ def compare(
 
     if len(runs) < 2:
         raise UsageError("compare needs two runs or more")
-    rows = api.compare(runs)
+    rows = api.compare(runs, out)
     if as_json:
         shown = [
             {
@@ -285,9 +286,11 @@ def compare(
             }
             for row in rows
         ]
-        _out({"runs": [str(run) for run in runs], "rows": shown})
-    else:
-        typer.echo(comparison_text([str(run) for run in runs], rows))
+        _out({"runs": [str(run) for run in runs], "rows": shown, "page": None if out is None else str(out)})
+        return
+    typer.echo(comparison_text([str(run) for run in runs], rows))
+    if out is not None:
+        typer.echo(out)
 
 
 @app.command()

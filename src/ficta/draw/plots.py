@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from ficta.draw.style import FAINT, INK, PALETTE, Plot, compact, counts_axis, legend_above, plot, wide_range
+from ficta.draw.style import FAINT, INK, PALETTE, Plot, compact, counts_axis, legend_above, plot, shown, wide_range
 
 LARGEST = 1e100  # matplotlib's own sums overflow near the largest float64
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.5)), (0, (5, 1.5, 1, 1.5)))
@@ -52,7 +52,7 @@ def curves(
         axes = figure.axes
         for index, (name, (x, y)) in enumerate(lines.items()):
             dashes = DASHES[index // len(PALETTE) % len(DASHES)]
-            axes.plot(x, y, linestyle=dashes, color=PALETTE[index % len(PALETTE)], label=_shown(name), linewidth=1.8)
+            axes.plot(x, y, linestyle=dashes, color=PALETTE[index % len(PALETTE)], label=shown(name), linewidth=1.8)
             alone = _alone(np.isfinite(x) & np.isfinite(y))
             axes.plot(x[alone], y[alone], "o", color=PALETTE[index % len(PALETTE)], markersize=5)
         values = np.concatenate([y[np.isfinite(x) & np.isfinite(y)] for x, y in lines.values()] or [np.empty(0)])
@@ -139,11 +139,11 @@ def bars(groups: Mapping[str, Mapping[str, float]], value_label: str, title: str
         for index, (name, group) in enumerate(groups.items()):
             lengths = np.array([group.get(label, 0.0) for label in labels])
             colour = PALETTE[index % len(PALETTE)]
-            axes.barh(np.arange(len(labels)), lengths, left=start, color=colour, height=0.72, label=_shown(name))
+            axes.barh(np.arange(len(labels)), lengths, left=start, color=colour, height=0.72, label=shown(name))
             start += lengths
         for place, total in enumerate(start):
             axes.annotate(compact(total), (total, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
-        axes.set_yticks(range(len(labels)), [_shown(label) for label in labels], color=INK)
+        axes.set_yticks(range(len(labels)), [shown(label) for label in labels], color=INK)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(max(2, len(labels)) - 0.4, -0.6)  # the first label on top
         axes.set_xlim(0, max(start.max(initial=0) * 1.08, 1e-9))
@@ -237,14 +237,7 @@ def _handle(name: str, colour: str, marker: str, edge: str = "none") -> Line2D:
 
 
 def _name(names: Sequence[str], label: int) -> str:
-    return _shown(names[label]) if label < len(names) else str(label)
-
-
-def _shown(name: str) -> str:
-    """A name in at most 24 letters, and never hidden (matplotlib hides legend entries that start with ``_``)."""
-    name = " ".join(name.split()) or "(empty)"
-    name = name if len(name) <= 24 else name[:23] + "…"
-    return f"\u200b{name}" if name.startswith("_") else name
+    return shown(names[label]) if label < len(names) else str(label)
 
 
 def _say(axes: Axes, text: str) -> None:

@@ -46,8 +46,8 @@ _LOCK = threading.Lock()  # matplotlib's settings are global
 class Plot:
     """One pair of axes on a light ground, and what makes a picture of it."""
 
-    def __init__(self, height: float) -> None:
-        self.figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    def __init__(self, height: float, width: float) -> None:
+        self.figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
         FigureCanvasAgg(self.figure)
         self.axes: Axes = self.figure.add_subplot()
 
@@ -64,7 +64,7 @@ class Plot:
             self.figure.supxlabel(text, x=0.99, ha="right", fontsize=8, color=FAINT)
 
     def render(self) -> Image.Image:
-        """The picture, RGB, 1,400 pixels across."""
+        """The picture, RGB, 200 pixels an inch."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png")
         buffer.seek(0)
@@ -72,15 +72,15 @@ class Plot:
 
 
 @contextlib.contextmanager
-def plot(height: float) -> Iterator[Plot]:
-    """Make and render a plot, ``height`` inches high, within this context: it holds our settings and fonts."""
+def plot(height: float, width: float = WIDTH) -> Iterator[Plot]:
+    """Make and render a plot, of a size in inches, within this context: it holds our settings and fonts."""
     installed = set(font_manager.get_font_names())
     fonts = ["DejaVu Sans", *(name for name in _FOR_OTHER_SCRIPTS if name in installed)]
     with _LOCK, matplotlib.rc_context(_settings(fonts)), warnings.catch_warnings():
         # A letter that no font has shows as a box; the report's text holds every name in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
-        yield Plot(height)
+        yield Plot(height, width)
 
 
 def counts_axis(axes: Axes) -> None:
@@ -136,6 +136,13 @@ def compact(value: float) -> str:
 def _power(value: float) -> str:
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def shown(name: str, most: int = 24) -> str:
+    """A name in at most so many letters, and never hidden (matplotlib hides legend entries that start with ``_``)."""
+    name = " ".join(name.split()) or "(empty)"
+    name = name if len(name) <= most else f"{name[: most - 1]}…"
+    return f"\u200b{name}" if name.startswith("_") else name
 
 
 def _settings(fonts: list[str]) -> Any:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
-
-import jinja2
-import markupsafe
 
 from ficta.base.files import write_text
 from ficta.base.words import count, duration
 from ficta.report import ingested, pictures, story
 from ficta.report.facts import Facts
-from ficta.report.words import flatten, name_and_unit, number, quantity, sentence
+from ficta.report.templates import render
+from ficta.report.words import flatten, name_and_unit, number, quantity
 
-OPTION = re.compile(r"--[a-z][a-z-]*(?: [\w.…]+=[\w.…]*[\w…]| \d+)?")
 MOST_ROWS = 20  # of the table of reports
 MOST_LISTED = 50  # of skipped files and labels; all of them stand in data.json
 
@@ -29,24 +25,9 @@ def write_report(run: Facts) -> Path:
     Returns:
         Where it was written.
     """
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"sentence": sentence, "options_marked": options_marked}
     path = run.path / "report.html"
-    write_text(path, environment.get_template("report.html.j2").render(_content(run)))
+    write_text(path, render("report.html.j2", _content(run)))
     return path
-
-
-def options_marked(text: str) -> markupsafe.Markup:
-    """Text in which options such as ``--set train.decay=cosine`` stand as code that is not broken over lines."""
-    escaped = str(markupsafe.escape(text))
-    return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", escaped))  # escaped one line above
 
 
 def _content(run: Facts) -> dict[str, Any]:

@@ -86,6 +86,12 @@ def sheets_over_time(run: Facts) -> list[Path]:
     return [found[round(index * last / (MOST_SHEETS - 1))] for index in range(MOST_SHEETS)]
 
 
+def newest(run: Facts) -> Path | None:
+    """The newest of the run's sheets."""
+    found = sheets_over_time(run)
+    return found[-1] if found else None
+
+
 def sheet(path: Path, limit: int) -> Picture:
     """A sheet, named by the samples seen when it was made."""
     when = f"after {count(int(path.stem))} samples seen"
@@ -139,7 +145,7 @@ def curves(run: Facts) -> list[Picture]:
         image = plots.curves(series, "samples seen", f"{label}, {unit}" if unit else label)
         ends = ", ".join(f"{name} {_ends(ys)}" for name, (_, ys) in series.items())
         alt = f"{heading} over samples seen{f', in {unit}' if unit else ''}: {ends}"
-        pictures.append(_chart(image, alt, heading, caption))
+        pictures.append(chart(image, alt, heading, caption))
     return pictures
 
 
@@ -150,7 +156,7 @@ def balance(run: Facts) -> Picture | None:
         return None
     image = plots.bars(groups, "samples")
     alt = "Number of samples of each label; the table below holds the same numbers"
-    return _chart(image, alt, "Balance of the labels", "A label with few samples is learnt worse than one with many.")
+    return chart(image, alt, "Balance of the labels", "A label with few samples is learnt worse than one with many.")
 
 
 def _ends(values: list[float | None]) -> str:
@@ -158,13 +164,14 @@ def _ends(values: list[float | None]) -> str:
     return f"from {number(present[0])} to {number(present[-1])}" if present else "not a number"
 
 
+def chart(image: Image.Image, alt: str, heading: str, caption: str) -> Picture:
+    """A chart on white ground."""
+    return dataclasses.replace(_embedded(image, PLOT_BYTES, alt, heading, caption), chart=True)
+
+
 def _picture(path: Path, limit: int, alt: str, heading: str = "", caption: str = "") -> Picture:
     with Image.open(path) as image:
         return _embedded(image.convert("RGB"), limit, alt, heading, caption)
-
-
-def _chart(image: Image.Image, alt: str, heading: str, caption: str) -> Picture:
-    return dataclasses.replace(_embedded(image, PLOT_BYTES, alt, heading, caption), chart=True)
 
 
 def _embedded(image: Image.Image, limit: int, alt: str, heading: str = "", caption: str = "") -> Picture:
