@@ -98,6 +98,8 @@ def _balance(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
 
 def _similarity(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
     half = len(samples.items) // 2
+    if not half:
+        raise ValueError(f"{len(samples.items)} items make no pair")
     return [float(variety.ms_ssim(samples.items[:half], samples.items[half : 2 * half]).mean())]
 
 
