@@ -77,9 +77,11 @@ def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str
     """Samples all alike, by their spread; or of few kinds, by what of the data they cover."""
     ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
     evidence = {}
-    if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:  # one that rises is still learning
+    if _is_learning(lately):
+        return None
+    if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:
         evidence["spread_ratio"] = ratios[-1]
-    if covered and max(covered) < UNCOVERED and not _is_learning(lately):
+    if covered and max(covered) < UNCOVERED:
         evidence["coverage_ratio"] = covered[-1]
     if not evidence:
         return None
@@ -101,7 +103,7 @@ def _is_learning(lately: Sequence[Mapping[str, Any]]) -> bool:
         [float(entry[name]) for entry in lately if name in entry] for name in ("coverage_ratio", "spread_ratio")
     )
     spreads = bool(ratios) and ratios[-1] >= (1 + SPREADING) * min(ratios)
-    return spreads or covered[-1] - min(covered) >= LEARNING
+    return spreads or (bool(covered) and covered[-1] - min(covered) >= LEARNING)
 
 
 def _copying(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
