@@ -46,6 +46,16 @@ def test_it_is_welchs_test() -> None:
     assert decided == {True, False}
 
 
+def test_repeats_over_seeds_are_counted_by_the_seeds_and_not_by_the_items() -> None:
+    def mean(*values: float) -> dict[str, Any]:
+        return Result("accuracy", repeats(values), "", "higher", 10_000, "", 0.0, {"seeds": len(values)}).to_json()
+
+    first, second = (0.90, 0.91, 0.92), (0.925, 0.93, 0.945)
+    assert stats.ttest_ind(first, second, equal_var=False).pvalue < 0.05
+    assert differs(mean(*first), mean(*second))
+    assert not differs(mean(*first), mean(0.915, 0.92, 0.935))
+
+
 def test_means_over_items_are_compared_by_their_bootstrap() -> None:
     costs = np.random.default_rng(0).normal(0, 1, 1000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from ficta.base.errors import UsageError
 from ficta.base.progress import Progress
 from ficta.base.seeds import mix
-from ficta.base.spec import class_condition
+from ficta.base.spec import Spec, class_condition
 from ficta.compute import device as machine
 from ficta.compute.collectives import Collectives
 from ficta.data.codec import Codec
@@ -73,49 +73,65 @@ def reader(dataset: Dataset, heldout: Split, seed: int, progress: Progress) -> R
     Raises:
         UsageError: fewer than two labels.
     """
-    categories = tuple(dataset.report.get("categories") or ())
-    labelled = _labelled(dataset.splits["train"])
-    if len(categories) < 2 or not len(labelled):
-        raise UsageError("the data have no labels, or one alone; a classifier needs two")
-    spec = dataclasses.replace(dataset.codec.spec, condition=class_condition(categories))
+    spec, split = labelled_spec(dataset), labelled(dataset.splits["train"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, "classifier"))
         classifier = Classifier(spec, FEATURES)
-        rows = hashlib.blake2b(labelled.rows.tobytes(), digest_size=8).hexdigest()
+        rows = hashlib.blake2b(split.rows.tobytes(), digest_size=8).hexdigest()
         shapes = [(name, tuple(value.shape)) for name, value in classifier.state_dict().items()]
         facts = [str(dataset.report["content_hash"]), rows, str(dataset.codec.facts()), shapes, seed]
         content = hashlib.blake2b(repr([*facts, BATCH, EPOCHS, MOST_SAMPLES]).encode(), digest_size=16)
-        state = kept("classifier", content.hexdigest(), lambda: _trained(classifier, dataset, labelled, seed, progress))
+        state = kept("classifier", content.hexdigest(), lambda: _trained(classifier, dataset, split, seed, progress))
     classifier.load_state_dict(state)
     classifier = machine.lay_out(classifier.eval().requires_grad_(False))
     found = Reader(classifier, dataset.codec)
-    found.accuracy = _accuracy(found, _labelled(heldout))
+    heldout = labelled(heldout)
+    found.accuracy = accuracy(found, heldout) if len(heldout) else None
     return found
 
 
-def _trained(
-    classifier: Classifier, dataset: Dataset, split: Split, seed: int, progress: Progress
-) -> Mapping[str, Tensor]:
-    """Its weights after training, by the steps that every run takes."""
-    target = min(MOST_SAMPLES, EPOCHS * len(split))
-    settings = TrainSettings(batch=min(BATCH, len(split)), decay="cosine", ema_samples=0)
+def labelled_spec(dataset: Dataset) -> Spec:
+    """What a classifier of these data sees, its condition the label that it is to read.
+
+    Raises:
+        UsageError: fewer than two labels.
+    """
+    categories = tuple(dataset.report.get("categories") or ())
+    if len(categories) < 2 or not len(labelled(dataset.splits["train"])):
+        raise UsageError("the data have no labels, or one alone; a classifier needs two")
+    return dataclasses.replace(dataset.codec.spec, condition=class_condition(categories))
+
+
+def labelled(split: Split) -> Split:
+    """The items of a split that have a label."""
+    known = split.rows[:0] if split.labels is None else split.rows[split.labels[split.rows] >= 0]
+    return dataclasses.replace(split, rows=known)
+
+
+def learn(
+    classifier: Classifier, codec: Codec, split: Split, batch: int, target: int, seed: int, tell: Callable[[int], None]
+) -> None:
+    """Train it by the steps that every run takes; the rate falls to 0 along a cosine.
+
+    Args:
+        classifier: changed in place.
+        codec: of the items.
+        split: labelled items.
+        batch: samples a step.
+        target: samples to see in all, rounded up to whole steps.
+        seed: of the order.
+        tell: called with the samples seen so far, after each step.
+    """
+    settings = TrainSettings(batch=batch, decay="cosine", ema_samples=0)
     way = machine.Way(torch.get_num_threads())
-    store = Store(split, CPU, 0)
-    stepper = Stepper(classifier, dataset.codec, store, settings, target, seed, CPU, Collectives(), way)
+    stepper = Stepper(classifier, codec, Store(split, CPU, 0), settings, target, seed, CPU, Collectives(), way)
     while stepper.seen < target:
         stepper.advance()
-        progress("classifier", min(stepper.seen, target), target)
-    with torch.no_grad():
-        parts = (split.read(start, start + CHUNK) for start in range(0, SCALED_BY, CHUNK))
-        classifier.set_unit(
-            torch.cat([classifier(dataset.codec.encode(torch.from_numpy(part))) for part in parts if len(part)])
-        )
-    return classifier.state_dict()
+        tell(min(stepper.seen, target))
 
 
-def _accuracy(reads: Reader, split: Split) -> float | None:
-    if not len(split):
-        return None
+def accuracy(reads: Reader, split: Split) -> float:
+    """Share of labelled items, of which there is at least one, that are read as what they are, [0, 1]."""
     right = 0
     for start in range(0, len(split), CHUNK):
         labels = split.read_labels(start, start + CHUNK)
@@ -124,7 +140,16 @@ def _accuracy(reads: Reader, split: Split) -> float | None:
     return right / len(split)
 
 
-def _labelled(split: Split) -> Split:
-    """The items of a split that have a label."""
-    known = split.rows[:0] if split.labels is None else split.rows[split.labels[split.rows] >= 0]
-    return dataclasses.replace(split, rows=known)
+def _trained(
+    classifier: Classifier, dataset: Dataset, split: Split, seed: int, progress: Progress
+) -> Mapping[str, Tensor]:
+    """Its weights after training, and the unit of its features."""
+    target = min(MOST_SAMPLES, EPOCHS * len(split))
+    batch = min(BATCH, len(split))
+    learn(classifier, dataset.codec, split, batch, target, seed, lambda seen: progress("classifier", seen, target))
+    with torch.no_grad():
+        parts = (split.read(start, start + CHUNK) for start in range(0, SCALED_BY, CHUNK))
+        classifier.set_unit(
+            torch.cat([classifier(dataset.codec.encode(torch.from_numpy(part))) for part in parts if len(part)])
+        )
+    return classifier.state_dict()

@@ -116,6 +116,7 @@ def _error(result: Mapping[str, Any]) -> tuple[float, float] | None:
     if not result.get("interval"):
         return None
     low, high = result["interval"]
-    parts = result.get("protocol", {}).get("parts")
-    freedom = parts - 1 if parts else result["n"] - 1
+    protocol = result.get("protocol", {})
+    repeated = protocol.get("parts") or protocol.get("seeds")
+    freedom = (repeated or result["n"]) - 1
     return (high - low) / 2 / float(stats.t.ppf((1 + LEVEL) / 2, freedom)), freedom

@@ -15,6 +15,7 @@ from ficta.evaluate.likelihood import likelihood
 from ficta.evaluate.novelty import novelty
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import Source
+from ficta.evaluate.usefulness import usefulness
 from ficta.runs.run import Run
 
 
@@ -61,5 +62,5 @@ def evaluate(
     }
     results = [*compared(ground, banks, real), *obeyed(ground, banks["samples"], real)]
     novel = novelty(ground, banks)
-    results += [*novel.results, *likelihood(ground)]
+    results += [*novel.results, *likelihood(ground), *(usefulness(ground) if asked.full else ())]
     return Evaluation(results, novel.closest, ground.reads.accuracy if ground.reads else None)
