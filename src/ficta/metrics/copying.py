@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from ficta.metrics.arrays import pair
 from ficta.metrics.neighbours import nearest
@@ -73,6 +72,8 @@ def copying_test(samples: np.ndarray, heldout: np.ndarray, train: np.ndarray, ce
 
 def _z_score(samples: np.ndarray, heldout: np.ndarray) -> float:
     """Mann-Whitney's U of the samples as a z-score with the variance for ties: below 0 if they lie closer."""
+    from scipy import stats  # slow to import, and training takes closer_share from here
+
     n, m = len(samples), len(heldout)
     ranks = stats.rankdata(np.concatenate([samples, heldout]))
     u = ranks[:n].sum() - n * (n + 1) / 2
