@@ -174,9 +174,10 @@ class Run:
         from ficta.evaluate.evaluate import evaluate as judge
 
         dataset = self._dataset(progress) if data is None else self._other(data, progress)
+        seen = self.stored.folder.latest_seen()  # before it takes long, as the run may go on meanwhile
         found = judge(self.stored, dataset, _evaluate_settings(settings), progress)
         results = [result.to_json() for result in found.results]
-        self.stored.folder.write_results(results, self.stored.folder.latest_seen())
+        self.stored.folder.write_results(results, seen)
         self.stored.folder.save_picture(CLOSEST, found.closest)
         self.report()
         return results
@@ -378,12 +379,14 @@ def compare(runs: Sequence[str | Path], page: str | Path | None = None) -> list[
         page: also write a page that shows them, to a path ending in ``.html``.
 
     Raises:
-        UsageError: no run, one that was not evaluated, or a page of another ending.
+        UsageError: no run, one that was not evaluated or was named twice, or a page of another ending.
     """
     from ficta.evaluate.compare import compare as side_by_side
 
     if page is not None and Path(page).suffix.lower() != ".html":
         raise UsageError(f"{page} is no place for a page; give a path ending in .html")
+    if len({Path(path).resolve() for path in runs}) < len(runs):
+        raise UsageError("a run was named twice; give each one once")
     opened = [StoredRun(path) for path in runs]
     for run in opened:
         if not run.results:

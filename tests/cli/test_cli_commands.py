@@ -252,8 +252,14 @@ def test_compare_prints_a_table_and_writes_a_page(
 ) -> None:
     runs = [copied("vae"), copied("gan")]
     for run, value in zip(runs, (1.0, 2.0), strict=True):
-        found = {"name": "frechet(pixels)", "value": value, "interval": [value - 0.1, value + 0.1], "better": "lower"}
-        about = {"unit": "", "n": 20, "fingerprint": "ab", "protocol": {"features": "pixels:1", "parts": 5}}
+        found = {"name": "frechet(pixels)", "value": value, "interval": [value - 0.1, value + 0.1], "error": 0.036}
+        about = {
+            "better": "lower",
+            "unit": "",
+            "n": 20,
+            "fingerprint": "ab",
+            "protocol": {"features": "pixels:1", "parts": 5},
+        }
         (run / "results.jsonl").write_text(json.dumps(found | about) + "\n")
     page = tmp_path / "new" / "compare.html"
     plain, told = ficta("compare", *runs), ficta("compare", *runs, "--out", page)

@@ -250,7 +250,7 @@ def test_labels_of_several_types(tmp_path):
 
 def test_damaged_numpy_files_are_errors(tmp_path):
     path = saved(tmp_path / "d", "a.npz", other=LEVELS)
-    with pytest.raises(DataError, match="holds other; name the pictures one of images, x, data"):
+    with pytest.raises(DataError, match="holds other; name the pictures one of images, x, data, samples"):
         read(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"cannot be read as an \.npz file"):

@@ -67,6 +67,29 @@ def test_means_over_items_are_compared_by_their_bootstrap() -> None:
     assert not differs(mean(0), mean(0.05))  # the standard error of the difference is 0.045
 
 
+def test_values_on_both_sides_of_the_best_one_differ_by_their_distance_from_it() -> None:
+    below, above, far = [0.4, 0.41, 0.39], [0.6, 0.61, 0.6], [0.9, 0.91, 0.89]
+    (row,) = compare([[line(values, better="near 0.5")] for values in (below, above)])
+    assert row.best == (0, 1)
+    (row,) = compare([[line(values, better="near 0.5")] for values in (below, far)])
+    assert row.best == (0,)
+
+
+def test_an_interval_that_was_cut_is_no_surer() -> None:
+    values = ([1.0, 0.7], [0.4, 0.1])
+    whole, cut = [
+        [
+            Result("precision", found, "", "higher", 10, "", 0.0, {"parts": 2}).to_json()
+            for found in (repeats(list(one)).within(low, high) for one in values)
+        ]
+        for low, high in ((-100.0, 100.0), (0.0, 1.0))
+    ]
+    assert [one["interval"] for one in cut] == [[0, 1], [0, 1]]
+    assert not differs(*whole)
+    assert not differs(*cut)
+    assert [one["error"] for one in whole] == [one["error"] for one in cut]
+
+
 def test_unlike_protocols_are_refused_with_what_differs() -> None:
     one = line([1.0, 2.0], k=5, reference={"split": "test", "content": "aa"})
     other = line([1.0, 2.0], k=3, reference={"split": "test", "content": "bb"})

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import ficta
+from ficta.api import evaluate as evaluate_folder
 from ficta.api import recipe_for
 from ficta.base.errors import DataError, UsageError
 from ficta.data.dataset import Dataset
@@ -22,7 +23,7 @@ from ficta.evaluate.bank import look
 from ficta.evaluate.evaluate import Evaluation
 from ficta.evaluate.evaluate import evaluate as judge
 from ficta.evaluate.ground import EvaluateSettings, lay_ground
-from ficta.evaluate.sources import Shuffled, Source, SplitSource
+from ficta.evaluate.sources import RunSource, Shuffled, Source, SplitSource
 from ficta.metrics.extractors import RandomConv
 from ficta.runs.run import Run
 
@@ -123,6 +124,39 @@ def test_a_conditional_run_is_asked_whether_it_obeys(small_runs: Any) -> None:
     assert obeyed.real.value > 0.9  # real items are read as what they are
 
 
+def test_labels_are_asked_for_as_often_as_the_data_have_them(small_runs: Any) -> None:
+    shares = np.array([0.5, 0.3, 0.2, *[0.0] * 7])
+    source = RunSource(Run(small_runs("vae-conditional")), 2000, 0, shares)
+    labels = source.labels(0, 2000)
+    assert np.bincount(labels, minlength=10) / 2000 == pytest.approx(shares, abs=0.04)
+    assert len(np.unique(labels[::10])) == 3  # whatever stride a measure looks at them with
+    items = source.read(0, 20)
+    assert np.abs(source.read(7, 13).astype(int) - items[7:13]).max() <= 1
+
+
+@pytest.mark.parametrize("categories", [["cat", "dog"], []])
+def test_real_items_with_other_labels_say_nothing_of_the_labels_of_a_run(
+    small_runs: Any, categories: list[str]
+) -> None:
+    dataset = ingest(recipe_for("vae", "digits", {}).data)
+    splits = {
+        name: dataclasses.replace(split, labels=split.labels % 2 if categories else None)  # type: ignore[operator]
+        for name, split in dataset.splits.items()
+    }
+    other = dataclasses.replace(dataset, splits=splits, report={**dataset.report, "categories": categories})
+    results = named(judge(Run(small_runs("vae-conditional")), other, EvaluateSettings(n=100)).results)
+    assert results["kernel-distance(random-conv)"].estimate is not None
+    assert "have others" in results["negative-elbo(grey-bce)"].reason
+    if categories:
+        assert "have others" in results["condition-obeyed(classifier)"].reason
+
+
+def test_parts_that_share_items_have_no_interval(found: Evaluation) -> None:
+    result = named(found.results)["frechet-distance(random-conv)"]
+    assert result.shuffled.low is None  # 180 items in five parts of 180
+    assert result.real.low is not None
+
+
 def test_more_draws_tighten_the_bound_of_a_binary_run(train_small: Any, tmp_path: Path) -> None:
     changes = ["data.image.binarise=fixed", "train.samples=2048"]
     run = Run(train_small("vae", tmp_path / "binary", *changes))
@@ -196,6 +230,12 @@ def test_a_folder_of_samples_is_judged_without_a_run(small_runs: Any, tmp_path: 
     assert len((tmp_path / "found" / "results.jsonl").read_text().splitlines()) == len(DEFAULT)
     with Image.open(tmp_path / "found" / "closest.png") as sheet:
         assert sheet.width > 100
+
+
+def test_samples_in_one_file_are_judged(small_runs: Any, tmp_path: Path, ficta: Any) -> None:
+    assert ficta("sample", small_runs("vae"), "-n", "60", "--out", tmp_path / "made.npz").code == 0
+    results = evaluate_folder(tmp_path / "made.npz", "digits", features=("random-conv",)).results
+    assert named(results)["authenticity(random-conv)"].n == 60
 
 
 def test_samples_of_another_size_are_refused(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ from ficta.metrics.intervals import bootstrap_mean, repeats
 def test_repeats_give_students_interval() -> None:
     values = [0.31, 0.35, 0.28, 0.40, 0.33]
     low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
-    assert repeats(values) == pytest.approx((np.mean(values), low, high), rel=1e-12)
+    assert repeats(values) == pytest.approx((np.mean(values), low, high, stats.sem(values)), rel=1e-12)
 
 
 def test_bootstrap_of_many_values_is_the_normal_interval() -> None:
     values = np.random.default_rng(1).normal(3, 2, 2000)
     half = 1.96 * values.std(ddof=1) / np.sqrt(2000)
-    value, low, high = bootstrap_mean(values)
+    value, low, high, error = bootstrap_mean(values)
+    assert error == pytest.approx(stats.sem(values), rel=1e-12)
     assert value == pytest.approx(values.mean(), rel=1e-12)
     assert (value - low, high - value) == pytest.approx((half, half), rel=0.1)
     assert bootstrap_mean(values) == bootstrap_mean(values, seed=0) != bootstrap_mean(values, seed=1)
@@ -26,11 +27,11 @@ def test_bootstrap_of_many_values_is_the_normal_interval() -> None:
 def test_the_truth_is_covered(interval: object, n: int) -> None:
     draws = np.random.default_rng(2)
     found = [interval(draws.normal(3.0, 2.0, n)) for _ in range(200)]  # type: ignore[operator]
-    assert 0.90 <= np.mean([low <= 3.0 <= high for _, low, high in found]) <= 0.99
+    assert 0.90 <= np.mean([low <= 3.0 <= high for _, low, high, _ in found]) <= 0.99
 
 
 def test_one_value_has_no_interval() -> None:
-    assert bootstrap_mean(np.array([2.5])) == repeats([2.5]) == (2.5, None, None)
+    assert bootstrap_mean(np.array([2.5])) == repeats([2.5]) == (2.5, None, None, None)
 
 
 def test_what_has_no_mean_is_refused() -> None:

@@ -21,7 +21,7 @@ from ficta.data.listing import ArrayPart
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IDX_NAME = re.compile(r"(?P<stem>.*?)(?P<what>images|labels)(?P<dot>[-.])idx\d-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 IDX_SPLITS = {"train": "train", "t10k": "test", "test": "test"}
-IMAGE_KEYS = ("images", "x", "data")
+IMAGE_KEYS = ("images", "x", "data", "samples")  # the last is what Ficta writes
 LABEL_KEYS = ("labels", "y")
 SPLIT_KEYS = (("x_train", "y_train", "train"), ("x_val", "y_val", "validation"), ("x_test", "y_test", "test"))
 LARGEST_HEADER = 10_000  # bytes of an .npy header; NumPy's own limit
@@ -89,7 +89,7 @@ def npy_file(path: Path) -> list[ArrayPart]:
 
 
 def npz_file(path: Path) -> list[ArrayPart]:
-    """Read an .npz file: images, x or data, with labels or y; or x_train, y_train, x_test, y_test as Keras has them."""
+    """Read an .npz file: pictures under one of ``IMAGE_KEYS``, with labels or y; or x_train, y_train … as in Keras."""
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]

@@ -27,7 +27,7 @@ class Bank:
         features: by extractor, float32 (n, d).
         probabilities: of each label as the classifier reads it, float32 (n, c); c is 0 without a classifier.
         asked: label that each has or was asked for, int64 (n,), -1 for none; None without labels.
-        items: some of them in compact form, evenly spread.
+        items: the first of them in compact form; a single one unless measures that look at them are asked for.
     """
 
     features: dict[str, np.ndarray]
@@ -44,8 +44,7 @@ def look(source: Source, count: int, ground: Ground) -> Bank:
     found = features(source, 0, count, ground.spaces, ground.progress)
     reads = ground.reads
     probabilities = reads.probabilities(found[reads.name]) if reads else np.empty((count, 0), np.float32)
-    rows = np.linspace(0, count, min(count, SHOWN), endpoint=False).astype(int)
-    items = np.concatenate([source.read(int(row), int(row) + 1) for row in rows])
+    items = source.read(0, min(count, SHOWN) if ground.asked.full else 1)
     return Bank(found, probabilities, source.labels(0, count), items)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ficta.evaluate.bank import Bank
 from ficta.evaluate.classifier import Reader
-from ficta.evaluate.ground import Ground
+from ficta.evaluate.ground import OTHER_LABELS, Ground
 from ficta.evaluate.result import Result
 from ficta.metrics import classified, distance, neighbours, variety
 from ficta.metrics.extractors import Extractor
@@ -201,6 +201,9 @@ def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
     begun = time.perf_counter()
     if ground.reads is None or ground.run is None or samples.asked is None:
         return
+    if ground.has_other_labels:
+        yield _unmeasured(ground, Output("condition-obeyed", "higher"), ground.reads.name, OTHER_LABELS)
+        return
     right, right_real = (_read_as_asked(bank) for bank in (samples, real))
     yield Result(
         f"condition-obeyed({ground.reads.name})",
@@ -234,7 +237,7 @@ def _repeated(
             pairs = [(_part(ground, bank, space, part), _part(ground, real, space, part)) for part in _parts(ground)]
             outputs = [measure.of(mine, theirs, given) for mine, theirs in pairs]
             found[which] = [
-                repeats(values).within(output.least, output.most)
+                _cautious(repeats(values), len(bank) < ground.count).within(output.least, output.most)
                 for output, values in zip(measure.outputs, zip(*outputs, strict=True), strict=True)
             ]
         except ValueError as error:
@@ -259,6 +262,11 @@ def _repeated(
             of_shuffled,
             reasons.get("samples", ""),
         )
+
+
+def _cautious(estimate: Estimate, overlapping: bool) -> Estimate:
+    """The estimate without its interval if it comes from parts that share items, which vary too little for one."""
+    return Estimate(estimate.value, None, None) if overlapping else estimate
 
 
 def _named(output: Output, space: Extractor | None) -> str:

@@ -22,6 +22,7 @@ from ficta.metrics.file_extractor import FileExtractor
 from ficta.runs.run import Run
 
 LEAST = 2  # items in a part
+OTHER_LABELS = "the run was trained with labels, and these real items have others, or none"
 
 
 class EvaluateSettings(Settings):
@@ -89,12 +90,12 @@ class Ground:
     @property
     def label_shares(self) -> np.ndarray | None:
         """Share of each label in the training items, float64 (c,); None without labels."""
-        categories = len(self.dataset.report.get("categories") or ())
-        labels = self.train.labels(0, len(self.train))
-        if labels is None or not categories:
-            return None
-        counts = np.bincount(labels[labels >= 0], minlength=categories)
-        return np.asarray(counts / max(1, counts.sum()))
+        return _label_shares(self.dataset)
+
+    @property
+    def has_other_labels(self) -> bool:
+        """Whether the run was trained with labels, and the real items have others."""
+        return self.run is not None and _has_other_labels(self.run, self.dataset)
 
     def protocol(self, space: Extractor | None, **others: Any) -> dict[str, Any]:
         """All that two numbers must share to be compared, JSON types."""
@@ -127,7 +128,7 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
     return Ground(
         asked,
         dataset,
-        RunSource(samples, n * asked.parts, asked.seed) if isinstance(samples, Run) else samples,
+        _samples_of(samples, n * asked.parts, dataset, asked.seed) if isinstance(samples, Run) else samples,
         samples if isinstance(samples, Run) else None,
         ordered,
         SplitSource("held-out items", heldout, content, asked.seed),
@@ -135,6 +136,32 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
         *_spaces(dataset, name, ordered, asked, progress),
         described(heldout, name, content),
         progress,
+    )
+
+
+def _samples_of(run: Run, count: int, dataset: Dataset, seed: int) -> RunSource:
+    """Samples with labels as frequent as in the data, if those have the same ones."""
+    return RunSource(run, count, seed, None if _has_other_labels(run, dataset) else _label_shares(dataset))
+
+
+def _label_shares(dataset: Dataset) -> np.ndarray | None:
+    """Share of each label in the training split, float64 (c,); None without labels."""
+    categories, split = len(dataset.report.get("categories") or ()), dataset.splits["train"]
+    labels = split.read_labels(0, len(split))
+    if labels is None or not categories or not (labels >= 0).any():
+        return None
+    counts = np.bincount(labels[labels >= 0], minlength=categories)
+    return np.asarray(counts / counts.sum())
+
+
+def _has_other_labels(run: Run, dataset: Dataset) -> bool:
+    """Whether the run was trained with labels, and some items of the data have others or none."""
+    condition = run.codec.spec.condition
+    if condition is None:
+        return False
+    unlike = tuple(dataset.report.get("categories") or ()) != condition.categories
+    return unlike or any(
+        (split.labels[split.rows] < 0).any() for split in dataset.splits.values() if split.labels is not None
     )
 
 

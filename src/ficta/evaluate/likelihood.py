@@ -12,7 +12,7 @@ import torch
 from ficta.base.progress import Progress
 from ficta.base.seeds import mix
 from ficta.compute.noise import Noise
-from ficta.evaluate.ground import Ground
+from ficta.evaluate.ground import OTHER_LABELS, Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import Source
 from ficta.metrics.intervals import Estimate, bootstrap_mean
@@ -34,8 +34,12 @@ def likelihood(ground: Ground) -> Iterator[Result]:
     run, seed = ground.run, ground.asked.seed
     if run is None or not isinstance(run.family, Bounds):
         return
-    begun = time.perf_counter()
     count = len(ground.heldout)
+    if ground.has_other_labels:
+        called, protocol = f"negative-elbo({_values(run)})", ground.protocol(None)
+        yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=OTHER_LABELS)
+        return
+    begun = time.perf_counter()
     found = bounds(run, ground.heldout, count, seed, ground.progress)
     ceiling = bounds(run, ground.shuffled, count, seed, ground.progress)
     values = _values(run)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ficta.metrics.intervals import Estimate
 
-PROTOCOL_VERSION = 1  # raise it when the same words come to mean another number
+PROTOCOL_VERSION = 2  # raise it when the same words come to mean another number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Result:
 
 def _parts(estimate: Estimate | None) -> dict[str, Any]:
     if estimate is None:
-        return {"value": None, "interval": None}
+        return {"value": None, "interval": None, "error": None}
     known = estimate.low is not None
-    return {"value": estimate.value, "interval": [estimate.low, estimate.high] if known else None}
+    interval = [estimate.low, estimate.high] if known else None
+    return {"value": estimate.value, "interval": interval, "error": estimate.error}

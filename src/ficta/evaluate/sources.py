@@ -69,21 +69,34 @@ class RunSource(Source):
 
     name = "samples"
 
-    def __init__(self, run: Run, n: int, seed: int) -> None:
+    def __init__(self, run: Run, n: int, seed: int, shares: np.ndarray | None) -> None:
+        """Of a conditional run, draw the labels to be asked for.
+
+        In turn, they would follow the samples' numbers, and other frequencies than the data's would count against it.
+
+        Args:
+            run: a trained run.
+            n: samples.
+            seed: of latents and labels.
+            shares: of each of its labels in the data, float (c,); without, all are equally frequent.
+        """
         self._run, self._n, self._seed = run, n, seed
-        condition = run.codec.spec.condition
-        self._labels = len(condition.categories) if condition else 0
+        condition, self._labels = run.codec.spec.condition, None
+        if condition:
+            draws = np.random.default_rng(mix(seed, "labels"))
+            self._labels = draws.choice(len(condition.categories), n, p=shares).astype(np.int64)
 
     def __len__(self) -> int:
         return self._n
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """See ``Source``."""
-        return np.concatenate(list(sample(self._run, stop - start, seed=self._seed, start=start)))
+        labels = self.labels(start, stop)
+        return np.concatenate(list(sample(self._run, stop - start, seed=self._seed, start=start, labels=labels)))
 
     def labels(self, start: int, stop: int) -> np.ndarray | None:
-        """Labels are asked for in turn."""
-        return np.arange(start, stop) % self._labels if self._labels else None
+        """Drawn as often as the data have them."""
+        return None if self._labels is None else self._labels[start:stop]
 
 
 class Shuffled(Source):

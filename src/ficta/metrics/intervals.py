@@ -20,17 +20,20 @@ class Estimate(NamedTuple):
         value: the estimate.
         low: lower end; None with ``high`` if nothing can be said.
         high: upper end.
+        error: standard error of the value, in its unit; None if nothing can be said. Unlike half the interval, it does
+            not shrink where that is cut to what the number can be.
     """
 
     value: float
     low: float | None
     high: float | None
+    error: float | None = None
 
     def within(self, least: float, most: float) -> Estimate:
         """The interval cut to what the number can be."""
         if self.low is None or self.high is None:
             return self
-        return Estimate(self.value, max(self.low, least), min(self.high, most))
+        return self._replace(low=max(self.low, least), high=min(self.high, most))
 
 
 def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
@@ -53,7 +56,8 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     draws = np.random.default_rng(seed)
     means = [values[draws.integers(len(values), size=(BLOCK, len(values)))].mean(1) for _ in range(RESAMPLES // BLOCK)]
     low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(values.mean()), float(low), float(high))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Estimate(float(values.mean()), float(low), float(high), error)
 
 
 def repeats(values: Sequence[float]) -> Estimate:
@@ -74,5 +78,6 @@ def repeats(values: Sequence[float]) -> Estimate:
     mean = float(found.mean())
     if len(found) < 2:
         return Estimate(mean, None, None)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
-    return Estimate(mean, mean - half, mean + half)
+    error = float(found.std(ddof=1) / np.sqrt(len(found)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(found) - 1)) * error
+    return Estimate(mean, mean - half, mean + half, error)

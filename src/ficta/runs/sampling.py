@@ -48,6 +48,7 @@ def sample(
     options: SampleSettings | None = None,
     chunk: int = CHUNK,
     start: int = 0,
+    labels: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Make ``n`` samples, some at a time; sample i depends on (seed, i) and its label alone, but for rounding.
 
@@ -59,6 +60,7 @@ def sample(
         options: how.
         chunk: samples at a time.
         start: number of the first sample.
+        labels: index of each sample's label, int64 (n,), in place of ``label``; for a conditional run.
 
     Yields:
         Compact arrays (up to chunk, *stored shape).
@@ -76,6 +78,8 @@ def sample(
         if codec.spec.condition is not None:
             turns = torch.arange(first, first + count, device=device) % len(codec.spec.condition.categories)
             condition = turns if index is None else torch.full_like(turns, index)
+            if labels is not None:
+                condition = torch.from_numpy(labels[first - start :][:count]).to(device)
         with run.inference():
             made = family.sample(count, condition, options=options or SampleSettings(), seed=seed, first=first)
         yield codec.decode(made)
