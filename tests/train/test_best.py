@@ -89,3 +89,11 @@ def test_a_run_makes_its_samples_from_the_best_report(
     expected, _ = tensors.load(short / "weights.safetensors")
     assert facts == {"seen": "320"}
     assert all(torch.equal(kept[name], expected[name]) for name in expected)
+
+
+def test_a_run_that_could_not_be_gone_by_does_not_begin(tmp_path: Path, train_small: Callable[..., Path]) -> None:
+    settings = ["train.keep=best", "train.keep_by=heldout_negative_elbo_nats"]
+    for family, others in (("gan", []), ("vae", ["data.validation=0"])):
+        with pytest.raises(UsageError, match="do not take it"):
+            train_small(family, tmp_path / family, *settings, *others)
+        assert not (tmp_path / family / "recipe.toml").exists()

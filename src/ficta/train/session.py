@@ -21,7 +21,7 @@ from ficta.compute import device as machine
 from ficta.compute.collectives import Collectives, joined, local_rank
 from ficta.data.dataset import Dataset, Split, Store
 from ficta.data.ingest import ingest
-from ficta.models.family import Family
+from ficta.models.family import Bounds, Family
 from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 from ficta.runs.run import Run
@@ -130,6 +130,12 @@ def _run(
     start = None if stored and folder.has_state else asked.start  # whose weights only the first step needs
     stepper, validation, signs, plan, resolved = prepare(asked, dataset, networks, device, collectives, start)
     best = Best(resolved.train.keep_by) if resolved.train.keep == "best" else None
+    bounded = isinstance(stepper.family, Bounds) and len(validation) > 0
+    if best is not None and best.measure == "heldout_negative_elbo_nats" and not bounded:  # before a folder holds this
+        raise UsageError(
+            f"train.keep_by = {best.measure!r}: reports of this run do not take it, which needs a family with a bound "
+            "and validation data; there is kernel_distance, coverage_ratio"
+        )
     seconds = _restore(stepper, best, folder) if stored else 0.0
     if stepper.seen >= stepper.target:
         anew = "its weights were missing and have been written anew; " if _rescue(stepper, best, folder) else ""
