@@ -178,7 +178,8 @@ class Run:
         found = judge(self.stored, dataset, _evaluate_settings(settings), progress)
         results = [result.to_json() for result in found.results]
         self.stored.folder.write_results(results, seen)
-        self.stored.folder.save_picture(CLOSEST, found.closest)
+        if found.closest is not None:
+            self.stored.folder.save_picture(CLOSEST, found.closest)
         self.report()
         return results
 

@@ -220,6 +220,15 @@ def test_samples_that_are_all_the_same_get_what_is_defined(digits: Dataset) -> N
     assert results["frechet-distance(random-conv)"].estimate.value > results["frechet-distance(random-conv)"].real.value
 
 
+def test_a_run_judged_by_other_data_is_not_asked_whether_it_copies_those(copied: Any, digits: Dataset) -> None:
+    other = dataclasses.replace(digits, report={**digits.report, "content_hash": "another"})
+    found = judge(Run(copied("vae")), other, EvaluateSettings(n=300, features=("random-conv",)))
+    results = named(found.results)
+    assert "leave --data out" in results["authenticity(random-conv)"].reason
+    assert results["precision(random-conv)"].estimate is not None
+    assert found.closest is None
+
+
 def test_a_folder_of_samples_is_judged_without_a_run(small_runs: Any, tmp_path: Path, ficta: Any) -> None:
     assert ficta("sample", small_runs("vae"), "-n", "60", "--out", tmp_path / "made").code == 0  # beside their sheet
     done = ficta("evaluate", tmp_path / "made", "--reference", "digits", "--out", tmp_path / "found", "--json")

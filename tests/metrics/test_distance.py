@@ -38,7 +38,7 @@ def test_frechet_distance_of_independent_features_worked_on_paper() -> None:
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [60, 400])
+@pytest.mark.parametrize("n", [70, 400])
 def test_extrapolation_removes_most_of_the_bias_and_keeps_the_rest(n: int) -> None:
     reference = normal(0, 5000, 16)
     sets = [normal(seed, n, 16) for seed in range(1, 11)]
@@ -94,5 +94,5 @@ def test_what_cannot_be_measured_is_refused() -> None:
         moments(good[:3])
     with pytest.raises(ValueError, match="1 items; a kernel distance needs two"):
         kernel_distance(good, good[:1])
-    with pytest.raises(ValueError, match="6 items for 3 features; an extrapolation needs more than 6"):
+    with pytest.raises(ValueError, match="6 items for 3 features; an extrapolation needs 12"):
         frechet_infinity(good[:6], good)

@@ -157,7 +157,8 @@ def _write_npz(path: Path, rows: int, chunks: Iterator[tuple[int, np.ndarray]]) 
 
 
 def write_evaluation(found: Evaluation, folder: Path) -> Path:
-    """Write results and the sheet of the closest samples; where the sheet is."""
+    """Write results and the sheet of the closest samples; where the sheet is. Without a run there always is one."""
+    assert found.closest is not None
     lines = [json.dumps(result.to_json(), allow_nan=False) for result in found.results]
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "results.jsonl", "\n".join(lines) + "\n")

@@ -24,12 +24,13 @@ class Evaluation(NamedTuple):
 
     Attributes:
         results: every measure, those that could not be taken included.
-        closest: the samples that lie closest to training items in the upper row, those items in the lower one.
+        closest: the samples that lie closest to training items in the upper row, those items in the lower one; None if
+            novelty was not judged.
         accuracy: of the classifier on held-out real items, [0, 1]; None without one.
     """
 
     results: list[Result]
-    closest: Image.Image
+    closest: Image.Image | None
     accuracy: float | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -117,18 +118,26 @@ def importance_weighted(run: Run, source: Source, count: int, k: int, seed: int,
     """
     family = run.family
     assert isinstance(family, Weighs)
-    at_once = max(1, DRAWS_AT_ONCE // k)
     found = []
     with run.inference():
-        for batch in _batches(run, source, count, at_once, seed):
-            logs = []
-            for first in range(0, k, DRAWS_AT_ONCE):
-                draws = min(DRAWS_AT_ONCE, k - first)
-                drawn = Batch(batch.data, batch.condition, batch.seen, batch.noise.fork(f"draws {first}"))
-                logs.append(family.log_weights(drawn, draws).double())
-            found.append((math.log(k) - torch.cat(logs, 1).logsumexp(1)).cpu().numpy())
-            progress(f"likelihood with k = {k}", sum(map(len, found)), count)
+        for whole in _batches(run, source, count, CHUNK, seed):  # the same items and draws of data for every k
+            for batch, noise in _pieces(whole, max(1, DRAWS_AT_ONCE // k)):
+                logs = []
+                for first in range(0, k, DRAWS_AT_ONCE):
+                    drawn = dataclasses.replace(batch, noise=noise.fork(f"draws {first}"))
+                    logs.append(family.log_weights(drawn, min(DRAWS_AT_ONCE, k - first)).double())
+                found.append((math.log(k) - torch.cat(logs, 1).logsumexp(1)).cpu().numpy())
+                progress(f"likelihood with k = {k}", sum(map(len, found)), count)
     return np.concatenate(found)
+
+
+def _pieces(batch: Batch, size: int) -> Iterator[tuple[Batch, Noise]]:
+    """Parts of a batch, each with noise of its own."""
+    for start in range(0, len(batch.data), size):
+        data = batch.data[start : start + size]
+        condition = None if batch.condition is None else batch.condition[start : start + size]
+        noise = Noise.whole(mix(batch.noise.key, "piece", start), "cpu", len(data))
+        yield Batch(data, condition, batch.seen, noise), noise
 
 
 def _batches(run: Run, source: Source, count: int, size: int, seed: int) -> Iterator[Batch]:

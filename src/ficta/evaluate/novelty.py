@@ -21,17 +21,20 @@ from ficta.metrics.neighbours import authentic, nearest
 SHOWN = 10  # samples beside their nearest training items
 
 
+OTHER_DATA = "the run learnt from other data than it is judged by; leave --data out"
+
+
 class Novelty(NamedTuple):
     """What was found.
 
     Attributes:
         results: the measures.
         closest: the samples that lie closest to training items, and those below them. Under each sample stands its
-            distance, in units of the median distance of held-out items.
+            distance, in units of the median distance of held-out items. None if novelty was not judged.
     """
 
     results: list[Result]
-    closest: Image.Image
+    closest: Image.Image | None
 
 
 def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
@@ -42,6 +45,10 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
         banks: ``samples`` and ``shuffled`` items.
     """
     space, seed = ground.spaces[0], ground.asked.seed
+    if ground.run is not None and ground.run.data.get("content_hash") != ground.dataset.report["content_hash"]:
+        names = [f"{name}({space.name})" for name in ("closer-to-training", "authenticity")]
+        protocol = ground.protocol(space)
+        return Novelty([Result(name, None, "", "", 0, MEAN, 0.0, protocol, reason=OTHER_DATA) for name in names], None)
     train, heldout = (
         features(source, 0, len(source), [space], ground.progress)[space.name].astype(np.float64)
         for source in (ground.train, ground.heldout)
@@ -63,7 +70,7 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     )
     seconds = (time.perf_counter() - begun) / 2
     results = []
-    for name, better, values in (("closer-to-training", "near 0.5", closer), ("authenticity", "higher", new)):
+    for name, better, values in (("closer-to-training", "near 0.5", closer), ("authenticity", "", new)):
         estimates = {which: bootstrap_mean(found, seed) for which, found in values.items()}
         count = len(values["samples"])
         results.append(

@@ -9,6 +9,7 @@ import numpy as np
 from ficta.metrics.arrays import checked, pair
 
 LEAST_SHARE, LEAST_PER_FEATURE, SIZES = 0.2, 2, 15  # samples in the smallest set of an extrapolation; how many sets
+SPREAD = 2  # times so many samples as in the smallest set: a shorter line says nothing of its end
 KERNEL_ROWS = 1024
 
 
@@ -66,7 +67,7 @@ def frechet_infinity(samples: np.ndarray, reference: np.ndarray, seed: int = 0) 
     fifth of the samples, or twice as many as there are features, to all. The reference stays whole.
 
     Args:
-        samples: features float (n, d), n > 2 d.
+        samples: features float (n, d), n >= 4 d.
         reference: features float (m, d), m > d.
         seed: of the subsets.
 
@@ -79,8 +80,8 @@ def frechet_infinity(samples: np.ndarray, reference: np.ndarray, seed: int = 0) 
     samples, reference = pair(samples, reference)
     n, d = samples.shape
     least = max(int(LEAST_SHARE * n), LEAST_PER_FEATURE * d)
-    if n <= least:
-        raise ValueError(f"{n} items for {d} features; an extrapolation needs more than {LEAST_PER_FEATURE * d}")
+    if n < SPREAD * least:
+        raise ValueError(f"{n} items for {d} features; an extrapolation needs {SPREAD * LEAST_PER_FEATURE * d}")
     target, draws = moments(reference), np.random.default_rng(seed)
     sizes = np.linspace(least, n, SIZES).astype(int)
     found = [frechet_distance(moments(samples[draws.permutation(n)[:size]]), target) for size in sizes]
