@@ -26,7 +26,7 @@ from ficta.metrics.copying import closer_share
 from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 from ficta.metrics.neighbours import authentic, nearest
 
-SIMULATIONS, PARTS, N, K = 400, 5, 200, 5
+SIMULATIONS, PARTS, N, K = 400, 5, 256, 5
 ITEMS = 1000  # in a mean over items
 POOL = 40_000
 MEANS_OVER = 10_000  # of the pool, whose nearest training items are looked up

@@ -41,25 +41,23 @@ class Bank:
 
 def look(source: Source, count: int, ground: Ground) -> Bank:
     """Everything that measures see of the first ``count`` items of a source."""
-    found = features(source, 0, count, ground.spaces, ground.progress)
+    found = features(source, count, ground.spaces, ground.progress)
     reads = ground.reads
     probabilities = reads.probabilities(found[reads.name]) if reads else np.empty((count, 0), np.float32)
     items = source.read(0, min(count, SHOWN) if ground.asked.full else 1)
     return Bank(found, probabilities, source.labels(0, count), items)
 
 
-def features(
-    source: Source, start: int, stop: int, extractors: Sequence[Extractor], progress: Progress
-) -> dict[str, np.ndarray]:
-    """Features by extractor, float32 (n, d); those of real items are kept in the cache."""
+def features(source: Source, count: int, extractors: Sequence[Extractor], progress: Progress) -> dict[str, np.ndarray]:
+    """Features by extractor of the first ``count`` items, float32 (count, d); those of real items are kept."""
 
     def compute(wanted: Sequence[Extractor]) -> dict[str, torch.Tensor]:
-        rows = {extractor.name: np.empty((stop - start, extractor.size), np.float32) for extractor in wanted}
-        for first in range(start, stop, CHUNK):
-            items = source.read(first, min(first + CHUNK, stop))
+        rows = {extractor.name: np.empty((count, extractor.size), np.float32) for extractor in wanted}
+        for first in range(0, count, CHUNK):
+            items = source.read(first, min(first + CHUNK, count))
             for extractor in wanted:
-                rows[extractor.name][first - start :][: len(items)] = extractor.features(items)
-            progress(f"features of {source.name}", first - start + len(items), stop - start)
+                rows[extractor.name][first : first + len(items)] = extractor.features(items)
+            progress(f"features of {source.name}", first + len(items), count)
         return {name: torch.from_numpy(values) for name, values in rows.items()}
 
     if not source.identity:
@@ -67,7 +65,7 @@ def features(
     else:
         found = {}
         for extractor in extractors:
-            facts = repr((source.identity, start, stop, extractor.fingerprint))
+            facts = repr((source.identity, count, extractor.fingerprint))
             key = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
             found |= kept(f"features-{extractor.name}", key, lambda wanted=extractor: compute([wanted]))  # type: ignore[misc]
     return {name: np.asarray(values.numpy()) for name, values in found.items()}

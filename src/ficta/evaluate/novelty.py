@@ -19,8 +19,6 @@ from ficta.metrics.intervals import bootstrap_mean, repeats
 from ficta.metrics.neighbours import authentic, nearest
 
 SHOWN = 10  # samples beside their nearest training items
-
-
 OTHER_DATA = "the run learnt from other data than it is judged by; leave --data out"
 
 
@@ -50,7 +48,7 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
         protocol = ground.protocol(space)
         return Novelty([Result(name, None, "", "", 0, MEAN, 0.0, protocol, reason=OTHER_DATA) for name in names], None)
     train, heldout = (
-        features(source, 0, len(source), [space], ground.progress)[space.name].astype(np.float64)
+        features(source, len(source), [space], ground.progress)[space.name].astype(np.float64)
         for source in (ground.train, ground.heldout)
     )
     begun = time.perf_counter()

@@ -75,10 +75,10 @@ def _diverged(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> 
 
 def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Verdict | None:
     """Samples all alike, by their spread; or of few kinds, by what of the data they cover."""
-    ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
-    evidence = {}
     if _is_learning(lately):
         return None
+    ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
+    evidence = {}
     if ratios and max(ratios) < COLLAPSED and ratios[-1] <= ratios[0]:
         evidence["spread_ratio"] = ratios[-1]
     if covered and max(covered) < UNCOVERED:
