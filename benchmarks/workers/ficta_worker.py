@@ -29,10 +29,11 @@ from ficta.train.recipe import Recipe  # noqa: E402
 from ficta.train.stepper import Stepper  # noqa: E402
 
 
-def prepared(network: str, data: Path, batch: int, precision: str) -> tuple[Stepper, Recipe, Dataset]:
+def prepared(network: str, data: Path, batch: int, precision: str, seed: int) -> tuple[Stepper, Recipe, Dataset]:
     """What a new run has before its first step."""
     train = {"batch": batch, "device": "cpu"} | ({} if precision == "auto" else {"precision": precision})
-    settings = {"data": {"validation": 0.0, "test": 0.0}, "train": train}  # all samples are trained on, as elsewhere
+    data_settings = {"validation": 0.0, "test": 0.0}  # all samples are trained on, as elsewhere
+    settings = {"seed": seed, "data": data_settings, "train": train}
     recipe = recipe_for(network, str(data), settings)
     dataset = ingest(recipe.data)
     ready = session.prepare(recipe, dataset, None, torch.device("cpu"), Collectives(), None)
@@ -42,7 +43,7 @@ def prepared(network: str, data: Path, batch: int, precision: str) -> tuple[Step
 def main() -> None:
     """Take the first step, then serve."""
     asked = arguments()
-    stepper, recipe, dataset = prepared(asked.network, asked.data, asked.batch, asked.precision)
+    stepper, recipe, dataset = prepared(asked.network, asked.data, asked.batch, asked.precision, asked.seed)
     place = tempfile.TemporaryDirectory()
 
     def train(samples: int) -> tuple[float, float]:

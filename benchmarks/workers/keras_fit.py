@@ -36,9 +36,10 @@ class Stopwatch(keras.callbacks.Callback):
 def main() -> None:
     """Take the first step, then serve."""
     asked = arguments("--jit")
+    keras.utils.set_random_seed(asked.seed)
     pictures = pictures_of(asked.data, asked.network)
     model, maker, means = compiled(asked.network, asked.precision, asked.jit)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(asked.seed)
 
     def train(samples: int) -> tuple[float, float]:
         watch = Stopwatch()

@@ -16,6 +16,7 @@ answers = channel()
 
 import time  # noqa: E402
 
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras_networks import compiled, count, pictures_of  # noqa: E402
@@ -26,6 +27,7 @@ SHUFFLED = 10_000
 def main() -> None:
     """Take the first step, then serve."""
     asked = arguments("--jit")
+    keras.utils.set_random_seed(asked.seed)
     pictures = pictures_of(asked.data, asked.network)
     model, maker, means = compiled(asked.network, asked.precision, asked.jit)
     batches = tf.data.Dataset.from_tensor_slices(pictures).shuffle(SHUFFLED).repeat()

@@ -18,6 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 LATENT_DIM = 2
 CHUNK = 256
 
@@ -30,7 +32,7 @@ class Work:
         parameters: trained weights, in all networks together.
         packages: whose versions are told.
         train: takes a number of samples, trains on so many, and gives (seconds, mean or last loss).
-        sample: takes (n, batch) and makes n pictures from random latents.
+        sample: takes (n, batch) and gives n pictures from random latents.
         encode: takes (n, batch) and makes latents of the first n pictures; None where the model has no encoder.
         one: makes one picture, the way that is fastest for a single one.
         facts: whatever else is worth telling, such as the precision that was chosen.
@@ -39,7 +41,7 @@ class Work:
     parameters: int
     packages: tuple[str, ...]
     train: Callable[[int], tuple[float, float]]
-    sample: Callable[[int, int], object]
+    sample: Callable[[int, int], Any]
     encode: Callable[[int, int], object] | None
     one: Callable[[], object]
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -52,6 +54,7 @@ def arguments(*options: str) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--data", type=Path, required=True, help=".npy of uint8 (n, 28, 28)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise")
     for option in options:
         parser.add_argument(option, action="store_true")
     return parser.parse_args()
@@ -96,6 +99,9 @@ def _obey(work: Work, command: dict[str, Any]) -> dict[str, Any]:
             return {"seconds": seconds, "samples": command["samples"], "loss": loss}
         case "sample":
             return _timed(work.sample, command)
+        case "write":
+            np.save(command["path"], np.asarray(work.sample(command["n"], CHUNK)))
+            return {"samples": command["n"]}
         case "encode":
             return _timed(work.encode, command) if work.encode else {"undefined": True}
         case "latency":

@@ -58,6 +58,7 @@ def main() -> None:
     asked = arguments()
     if asked.network != "article-vae":
         raise SystemExit("pythae has no plain GAN")
+    torch.manual_seed(asked.seed)
     pictures = pictures_of(asked.data, asked.network)
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT_DIM, reconstruction_loss="bce")
     model = VAE(config, encoder=Encoder(), decoder=Decoder())
@@ -69,6 +70,7 @@ def main() -> None:
         optimizer_cls="Adam",
         optimizer_params={"eps": 1e-7},
         no_cuda=True,
+        seed=asked.seed,
     )
     whole = BaseDataset(pictures, torch.zeros(len(pictures)))
     trainer = BaseTrainer(model, whole, training_config=training)

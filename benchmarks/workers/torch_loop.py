@@ -26,6 +26,7 @@ def endless(loader: DataLoader) -> Iterator[Tensor]:
 def main() -> None:
     """Take the first step, then serve."""
     asked = arguments()
+    torch.manual_seed(asked.seed)
     pictures = pictures_of(asked.data, asked.network)
     is_vae = asked.network == "article-vae"
     below, maker = (encoder() if is_vae else discriminator()), upward()
