@@ -105,10 +105,24 @@ def test_everything_is_measured_if_asked_for(small_runs: Any, digits: Dataset) -
     assert {f"{name}({space})" for name in more for space in ("random-conv", "classifier")} <= set(results)
     assert results["modes-found(classifier)"].real.value == 10
     assert 1 <= results["classifier-score(classifier)"].estimate.value <= 10
-    assert results["copying-test(random-conv)"].estimate is not None
+    copying = results["copying-test(random-conv)"]
+    assert abs(copying.real.value) < 3  # one half of the held-out items is no copy beside the other
+    assert copying.shuffled.value > copying.real.value + 3
+    assert copying.estimate is not None
     assert 0 <= results["active-units"].estimate.value <= 5
     assert results["ms-ssim"].estimate is None
     assert "smaller than the window" in results["ms-ssim"].reason
+
+
+def test_a_likelihood_stands_beside_those_of_training_and_of_shuffled_items(small_runs: Any, digits: Dataset) -> None:
+    run = Run(small_runs("vae"))
+    results = named(judge(run, digits, EvaluateSettings(n=900)).results)
+    found = results["negative-elbo(grey-bce)"]
+    assert found.shuffled.value > found.estimate.value  # the run has seen few samples, so hardly more
+    swapped = dataclasses.replace(digits, splits={**digits.splits, "test": digits.splits["train"]})
+    of_train = named(judge(run, swapped, EvaluateSettings(n=900)).results)["negative-elbo(grey-bce)"]
+    assert of_train.estimate.value == pytest.approx(of_train.real.value, rel=0.02)  # the same items in both places
+    assert found.real.value == pytest.approx(of_train.estimate.value, rel=0.1)
 
 
 def test_a_family_without_a_likelihood_gets_none(small_runs: Any, digits: Dataset) -> None:

@@ -79,6 +79,20 @@ def test_real_items_as_samples_teach_what_real_items_do(with_real: dict[str, Res
         json.dumps(result.to_json(), allow_nan=False)
 
 
+def test_beside_samples_stands_what_real_and_shuffled_items_teach(with_real: dict[str, Result]) -> None:
+    for name in (SAMPLES, BOTH, GAIN):
+        result = with_real[name]
+        assert result.estimate is not None
+        assert result.real is not None
+        assert result.shuffled is not None
+        assert result.real.value == pytest.approx(result.estimate.value, abs=0.06)  # the samples are real items, too
+    alone = with_real[SAMPLES].shuffled
+    assert alone is not None
+    assert alone.value < value(with_real, SAMPLES) - 0.2  # how much is black is all that is left to learn from
+    for name in (REAL, AUGMENTED, "usefulness(augmentation)"):  # no samples take part
+        assert (with_real[name].real, with_real[name].shuffled) == (None, None)
+
+
 def test_the_same_call_gives_the_same_numbers(with_real: dict[str, Result], digits: Dataset) -> None:
     for name, again in found(real(digits), digits).items():
         assert dataclasses.replace(again, seconds=0.0) == dataclasses.replace(with_real[name], seconds=0.0)

@@ -1,11 +1,11 @@
-"""What a family that has a likelihood says of held-out items."""
+"""What a family that has a likelihood says of held-out items, and beside them of training items and shuffled ones."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -41,18 +41,16 @@ def likelihood(ground: Ground) -> Iterator[Result]:
         yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=OTHER_LABELS)
         return
     begun = time.perf_counter()
-    found = bounds(run, ground.heldout, count, seed, ground.progress)
-    ceiling = bounds(run, ground.shuffled, count, seed, ground.progress)
+    found, floor, ceiling = (bounds(run, source, count, seed, ground.progress) for source in _sources(ground))
     values = _values(run)
     protocol = ground.protocol(None, values=values, seed=seed)
     seconds = (time.perf_counter() - begun) / len(found)
-    for name, costs in found.items():
+    for name in found:
         unit = "bits" if name == BITS else "nats"
         better = "" if name == "kl_nats" else "lower"
         called = f"{NAMES.get(name, 'distortion')}({values})"
-        shuffled = bootstrap_mean(ceiling[name], seed)
-        estimate = bootstrap_mean(costs, seed)
-        yield Result(called, estimate, unit, better, count, MEAN, seconds, protocol, shuffled=shuffled)
+        costs = [costs[name] for costs in (found, floor, ceiling)]
+        yield _result(called, costs, unit, better, seed, seconds, protocol)
     yield from _weighted(ground, run, values, protocol, BITS in found)
     if ground.asked.full and isinstance(run.family, Encodes):
         yield _active(ground, run, protocol)
@@ -61,6 +59,7 @@ def likelihood(ground: Ground) -> Iterator[Result]:
 def _weighted(
     ground: Ground, run: Run, values: str, protocol: Mapping[str, object], discrete: bool
 ) -> Iterator[Result]:
+    seed = ground.asked.seed
     for k, items in WEIGHTED_FULL if ground.asked.full else WEIGHTED:
         begun = time.perf_counter()
         called, count = f"importance-weighted-bound({values}, k={k})", min(items, len(ground.heldout))
@@ -68,14 +67,33 @@ def _weighted(
             reason = f"{values} is a cost and no likelihood: train with a likelihood, e.g. --set model.head=gaussian"
             yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=reason)
             continue
-        costs = importance_weighted(run, ground.heldout, count, k, ground.asked.seed, ground.progress)
+        costs = [importance_weighted(run, source, count, k, seed, ground.progress) for source in _sources(ground)]
         seconds = time.perf_counter() - begun
         described = {**protocol, "k": k, "items": count}
         scales = {"nats": 1.0, "bits": 1 / (run.codec.spec.size * math.log(2))}
         for unit in ("nats", "bits") if discrete else ("nats",):
             name = called if unit == "nats" else f"bits-per-dimension({values}, k={k})"
-            estimate = bootstrap_mean(costs * scales[unit], ground.asked.seed)
-            yield Result(name, estimate, unit, "lower", count, MEAN, seconds, described)
+            scaled = [part * scales[unit] for part in costs]
+            yield _result(name, scaled, unit, "lower", seed, seconds, described)
+
+
+def _sources(ground: Ground) -> tuple[Source, Source, Source]:
+    """Held-out items, training items, and held-out ones without structure."""
+    return ground.heldout, ground.train, ground.shuffled
+
+
+def _result(
+    name: str,
+    costs: Sequence[np.ndarray],
+    unit: str,
+    better: str,
+    seed: int,
+    seconds: float,
+    protocol: Mapping[str, object],
+) -> Result:
+    """Means of the costs of the items of each of ``_sources``."""
+    estimate, real, shuffled = (bootstrap_mean(part, seed) for part in costs)
+    return Result(name, estimate, unit, better, len(costs[0]), MEAN, seconds, protocol, real, shuffled)
 
 
 def _active(ground: Ground, run: Run, protocol: Mapping[str, object]) -> Result:
@@ -98,8 +116,11 @@ def _values(run: Run) -> str:
 
 
 def bounds(run: Run, source: Source, count: int, seed: int, progress: Progress) -> dict[str, np.ndarray]:
-    """Negative ELBO in nats with one draw, and its terms, of the first items of a source: float64 (count,) each."""
-    family = run.family
+    """Negative ELBO in nats with one draw, and its terms, of the first items of a source: float64 (count,) each.
+
+    Of a source of fewer items, all.
+    """
+    family, count = run.family, min(count, len(source))
     assert isinstance(family, Bounds)
     parts: dict[str, list[np.ndarray]] = {}
     with run.inference():
@@ -114,9 +135,10 @@ def bounds(run: Run, source: Source, count: int, seed: int, progress: Progress) 
 def importance_weighted(run: Run, source: Source, count: int, k: int, seed: int, progress: Progress) -> np.ndarray:
     """Importance-weighted bound on -log p(x) (Burda et al. 2016, arXiv:1509.00519, Eq. 8), in nats, float64 (count,).
 
-    -log (1/k) sum_i p(x, z_i) / q(z_i | x), of the first items of a source. It falls towards -log p(x) as k grows.
+    -log (1/k) sum_i p(x, z_i) / q(z_i | x), of the first items of a source, of all if there are fewer. It falls towards
+    -log p(x) as k grows.
     """
-    family = run.family
+    family, count = run.family, min(count, len(source))
     assert isinstance(family, Weighs)
     found = []
     with run.inference():

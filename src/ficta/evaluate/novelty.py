@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,8 +14,8 @@ from ficta.evaluate.compared import MEAN, PARTS
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import described
-from ficta.metrics.copying import closer_share, copying_test
-from ficta.metrics.intervals import bootstrap_mean, repeats
+from ficta.metrics.copying import Cells, Placed, closer_share
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 from ficta.metrics.neighbours import authentic, nearest
 
 SHOWN = 10  # samples beside their nearest training items
@@ -86,7 +86,8 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
             )
         )
     if ground.asked.full:
-        results.append(_copying(ground, banks["samples"].features[space.name], heldout, train, protocol))
+        judged = {which: banks[which].features[space.name] for which in ("samples", "shuffled")}
+        results.append(_copying(ground, judged, heldout, train, protocol))
     ground.progress("novelty", 4, 4)
     found = near["samples"]
     order = np.argsort(found.distance, kind="stable")[:SHOWN]
@@ -99,15 +100,23 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
 
 
 def _copying(
-    ground: Ground, samples: np.ndarray, heldout: np.ndarray, train: np.ndarray, protocol: Mapping[str, object]
+    ground: Ground, items: Mapping[str, np.ndarray], heldout: np.ndarray, train: np.ndarray, protocol: Mapping[str, Any]
 ) -> Result:
+    """The test for each part of the items; of real ones, for one half of the held-out items against the other."""
     begun = time.perf_counter()
-    name, estimate, reason = f"copying-test({ground.spaces[0].name})", None, ""
-    parts = [samples[part * ground.n : (part + 1) * ground.n] for part in range(ground.asked.parts)]
+    n, found, reason = ground.n, dict[str, Estimate](), ""
+    cells = Cells(train, seed=ground.asked.seed)
+    baseline, half = cells.place(heldout), len(heldout) // 2
     try:
-        estimate = repeats([copying_test(part, heldout, train, seed=ground.asked.seed) for part in parts])
+        halves = (Placed(*(values[part] for values in baseline)) for part in (slice(half), slice(half, None)))
+        found["real"] = repeats([cells.z_score(*halves)])
+        for which, features in items.items():
+            parts = [features[start : start + n] for start in range(0, len(features) - n + 1, n)]
+            found[which] = repeats([cells.z_score(cells.place(part), baseline) for part in parts])
     except ValueError as error:
         reason = str(error)
+    full = {**protocol, "n": n, "parts": ground.asked.parts, "seed": ground.asked.seed}
+    estimate, real, shuffled = (found.get(which) for which in ("samples", "real", "shuffled"))
     seconds = time.perf_counter() - begun
-    full = {**protocol, "n": ground.n, "parts": ground.asked.parts, "seed": ground.asked.seed}
-    return Result(name, estimate, "sd", "near 0", ground.n, PARTS, seconds, full, reason=reason)
+    name = f"copying-test({ground.spaces[0].name})"
+    return Result(name, estimate, "sd", "near 0", n, PARTS, seconds, full, real, shuffled, reason)

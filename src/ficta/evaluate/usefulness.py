@@ -6,6 +6,7 @@ al. 2017 (arXiv:1706.02633).
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from ficta.evaluate.ground import Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import described
 from ficta.metrics.extractors import FEATURES
-from ficta.metrics.intervals import repeats
+from ficta.metrics.intervals import Estimate, repeats
 from ficta.models.classifier import Classifier
 
 BUDGET = 20_000  # samples that each classifier sees, whatever it learns from
@@ -38,6 +39,7 @@ REAL, SAMPLES, BOTH, AUGMENTED = (
     f"accuracy-{regime}" for regime in ("real-only", "samples-only", "real-and-samples", "real-augmented")
 )
 REGIMES = (REAL, SAMPLES, BOTH, AUGMENTED)
+KINDS = ("samples", "real", "shuffled")  # what takes part as samples
 GAIN = "usefulness(samples beside real items)"
 GAINS = {GAIN: BOTH, "usefulness(augmentation)": AUGMENTED}  # over real items alone
 
@@ -62,6 +64,9 @@ def usefulness(ground: Ground) -> Iterator[Result]:
     they were asked for; with both; and with the same real items and, in place of the samples, as many shifted copies
     of them. Each is done for several seeds, of the real items taken, the weights and the order; within a seed the ways
     share all three, so that gains are paired. Intervals speak of these seeds: samples and held-out items stay fixed.
+
+    In place of the samples, as many training items take part, those first that are not among the real items already,
+    and the same without structure: what samples could reach, and what none does.
 
     A gain whose interval holds 0 is not shown to be one. A run that has seen more real items than the classifier may
     hand on what it learnt of them, so samples that help here need not help beside all that the run was trained on.
@@ -90,17 +95,27 @@ def usefulness(ground: Ground) -> Iterator[Result]:
         seeds=SEEDS,
         seed=ground.asked.seed,
     )
-    gains = {
-        name: [after - before for after, before in zip(found[regime], found[REAL], strict=True)]
-        for name, regime in GAINS.items()
-        if regime in found
-    }
-    seconds = (time.perf_counter() - begun) / (len(found) + len(gains))
+    seconds = (time.perf_counter() - begun) / (len(REGIMES) + len(GAINS))
     for name in (*REGIMES, *GAINS):
-        values, least = (gains.get(name), -1.0) if name in GAINS else (found.get(name), 0.0)
-        estimate = repeats(values).within(least, 1.0) if values else None
-        reason = "" if values else f"plain augmentation shifts pictures, and the axes of these data are {spec.axes}"
-        yield Result(name, estimate, "", "higher", len(heldout), METHOD, seconds, protocol, reason=reason)
+        estimates = [_estimate(found, name, kind) for kind in KINDS]
+        reason = (
+            "" if estimates[0] else f"plain augmentation shifts pictures, and the axes of these data are {spec.axes}"
+        )
+        samples, real, shuffled = estimates
+        yield Result(
+            name, samples, "", "higher", len(heldout), METHOD, seconds, protocol, real, shuffled, reason=reason
+        )
+
+
+def _estimate(found: Mapping[tuple[str, str], list[float]], name: str, kind: str) -> Estimate | None:
+    """An accuracy, or the gain over real items alone, paired by seed; None where that was not measured."""
+    values = found.get((GAINS.get(name, name), kind))
+    if values is None:
+        return None
+    if name not in GAINS:
+        return repeats(values).within(0.0, 1.0)
+    before = found[REAL, KINDS[0]]
+    return repeats([after - alone for after, alone in zip(values, before, strict=True)]).within(-1.0, 1.0)
 
 
 def shifted(pictures: np.ndarray, draws: np.random.Generator) -> np.ndarray:
@@ -150,25 +165,41 @@ def _heldout(ground: Ground) -> Split:
     return heldout
 
 
-def _accuracies(ground: Ground, spec: Spec, made: Items, heldout: Split) -> Mapping[str, list[float]]:
-    """Accuracy on held-out items of every way to learn that these data allow, for each seed."""
-    found: dict[str, list[float]] = {}
-    regimes = [regime for regime in REGIMES if regime != AUGMENTED or spec.axes == PICTURES]
+def _accuracies(ground: Ground, spec: Spec, made: Items, heldout: Split) -> dict[tuple[str, str], list[float]]:
+    """Accuracy on held-out items by way to learn and kind of what takes part as samples, for each seed."""
+    found: dict[tuple[str, str], list[float]] = {}
+    alone = [(regime, KINDS[0]) for regime in (REAL, AUGMENTED) if regime != AUGMENTED or spec.axes == PICTURES]
+    ways = [*alone, *itertools.product((SAMPLES, BOTH), KINDS)]
     for number in range(SEEDS):
         seed = mix(ground.asked.seed, "usefulness", number)
-        real = _real(labelled(ground.dataset.splits["train"]), seed)
-        for place, regime in enumerate(regimes):
-            before = (number * len(regimes) + place) * BUDGET
-            items = _items(regime, real, made, seed)
-            found.setdefault(regime, []).append(_learnt(ground, spec, items, heldout, seed, before, len(regimes)))
+        real, further = _real(labelled(ground.dataset.splits["train"]), len(made.labels), seed)
+        others = dict(zip(KINDS, (made, further, _shuffled(further, seed)), strict=True))
+        for place, (regime, kind) in enumerate(ways):
+            before = (number * len(ways) + place) * BUDGET
+            items = _items(regime, real, others[kind], seed)
+            accuracy = _learnt(ground, spec, items, heldout, seed, before, len(ways))
+            found.setdefault((regime, kind), []).append(accuracy)
     return found
 
 
-def _real(train: Split, seed: int) -> Items:
-    """Some of the real items, drawn by the seed."""
-    rows = np.sort(np.random.default_rng(mix(seed, "real items")).permutation(train.rows)[:MOST_REAL])
-    assert train.labels is not None
-    return Items(np.asarray(train.stored[rows]), train.labels[rows])
+def _real(train: Split, others: int, seed: int) -> tuple[Items, Items]:
+    """Some of the real items, drawn by the seed, and so many to take part as samples: others as far as they go."""
+    rows = np.random.default_rng(mix(seed, "real items")).permutation(train.rows)
+    return _taken(train, rows[:MOST_REAL]), _taken(train, rows[::-1][:others])
+
+
+def _taken(split: Split, rows: np.ndarray) -> Items:
+    """Items of a split by row."""
+    assert split.labels is not None
+    ordered = np.sort(rows)
+    return Items(np.asarray(split.stored[ordered]), split.labels[ordered])
+
+
+def _shuffled(items: Items, seed: int) -> Items:
+    """The same, their values changed places within each."""
+    flat = items.stored.reshape(len(items.stored), -1)
+    mixed = np.random.default_rng(mix(seed, "without structure")).permuted(flat, axis=1)
+    return Items(mixed.reshape(items.stored.shape), items.labels)
 
 
 def _items(regime: str, real: Items, made: Items, seed: int) -> Items:

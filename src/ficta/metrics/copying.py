@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ficta.metrics.arrays import pair
+from ficta.metrics.arrays import checked, pair
 from ficta.metrics.neighbours import nearest
 
 LEAST = 5  # items of each kind in a cell that counts
@@ -52,22 +54,50 @@ def copying_test(samples: np.ndarray, heldout: np.ndarray, train: np.ndarray, ce
     Raises:
         ValueError: no cell holds at least 5 samples and 5 held-out items; unlike numbers of features; NaN.
     """
-    from sklearn.cluster import KMeans  # slow to import
+    divided = Cells(train, cells, seed)
+    return divided.z_score(divided.place(samples), divided.place(heldout))
 
-    samples, train = pair(samples, train)
-    heldout, _ = pair(heldout, train)
-    clusters = KMeans(min(cells, len(train)), n_init=1, random_state=seed).fit(train)
-    where_samples, where_heldout = clusters.predict(samples), clusters.predict(heldout)
-    near_samples, near_heldout = nearest(samples, train).distance, nearest(heldout, train).distance
-    scores, weights = [], []
-    for cell in range(clusters.n_clusters):
-        mine, theirs = near_samples[where_samples == cell], near_heldout[where_heldout == cell]
-        if min(len(mine), len(theirs)) >= LEAST:
-            scores.append(_z_score(mine, theirs))
-            weights.append(len(theirs))
-    if not scores:
-        raise ValueError(f"no cell holds {LEAST} samples and {LEAST} held-out items; take more of both, or fewer cells")
-    return float(np.average(scores, weights=weights))
+
+class Placed(NamedTuple):
+    """Where some items lie.
+
+    Attributes:
+        cell: of each, int64 (n,).
+        distance: to the nearest training item, float (n,).
+    """
+
+    cell: np.ndarray
+    distance: np.ndarray
+
+
+class Cells:
+    """The space divided for ``copying_test``, once for any number of tests."""
+
+    def __init__(self, train: np.ndarray, cells: int = 10, seed: int = 0) -> None:
+        """By k-means of training items, features float (l, d)."""
+        from sklearn.cluster import KMeans  # slow to import
+
+        self._train = checked(train)
+        self._clusters = KMeans(min(cells, len(train)), n_init=1, random_state=seed).fit(self._train)
+
+    def place(self, items: np.ndarray) -> Placed:
+        """Find the cell and the nearest training item of features float (n, d)."""
+        items, train = pair(items, self._train)
+        return Placed(self._clusters.predict(items), nearest(items, train).distance)
+
+    def z_score(self, samples: Placed, heldout: Placed) -> float:
+        """See ``copying_test``."""
+        scores, weights = [], []
+        for cell in range(self._clusters.n_clusters):
+            mine, theirs = samples.distance[samples.cell == cell], heldout.distance[heldout.cell == cell]
+            if min(len(mine), len(theirs)) >= LEAST:
+                scores.append(_z_score(mine, theirs))
+                weights.append(len(theirs))
+        if not scores:
+            raise ValueError(
+                f"no cell holds {LEAST} samples and {LEAST} held-out items; take more of both, or fewer cells"
+            )
+        return float(np.average(scores, weights=weights))
 
 
 def _z_score(samples: np.ndarray, heldout: np.ndarray) -> float:
