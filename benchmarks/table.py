@@ -39,7 +39,10 @@ BATCH = 32  # of the peers, as in the tutorial
 TURN = 30_000  # samples that a peer trains on before it reports
 MEASURES = [
     *(f"frechet-distance({space})" for space in ("random-conv", "classifier")),
-    *(f"{name}(random-conv)" for name in ("precision", "recall", "density", "coverage", "closer-to-training")),
+    *(
+        f"{name}(random-conv)"
+        for name in ("precision", "recall", "density", "coverage", "closer-to-training", "held-out-share")
+    ),
     "class-balance(classifier)",
 ]
 CHOSEN_BY = "frechet-distance(classifier)"

@@ -30,6 +30,7 @@ from ficta.runs.run import Run
 COMPARED = ("frechet-distance", "kernel-distance", "precision", "recall", "density", "coverage")
 DEFAULT = {f"{name}({space})" for name in COMPARED for space in ("random-conv", "classifier")}
 DEFAULT |= {"class-balance(classifier)", "closer-to-training(random-conv)", "authenticity(random-conv)"}
+DEFAULT |= {"held-out-share(random-conv)"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,10 @@ def test_the_default_measures_are_all_there_with_their_protocol(found: Evaluatio
         result = results[name]
         low, high = result.estimate.low, result.estimate.high
         assert low <= result.estimate.value <= high
-        assert result.n == (900 if "training" in name or "authenticity" in name else 180)
+        if "held-out-share" in name:
+            assert 1 <= result.n <= 900  # different real items that are nearest to some sample
+        else:
+            assert result.n == (900 if "training" in name or "authenticity" in name else 180)
         assert result.protocol["reference"]["items"] == 180
         assert result.real is not None
         assert result.shuffled is not None
@@ -91,6 +95,9 @@ def test_training_items_as_samples_stand_where_real_items_do_but_are_no_new_ones
     assert frechet.estimate.value == pytest.approx(frechet.real.value, rel=0.3)
     assert results["authenticity(random-conv)"].estimate.value == 0
     assert results["closer-to-training(random-conv)"].estimate.value == 1
+    share = results["held-out-share(random-conv)"]
+    assert share.estimate.value == 0
+    assert share.real.low < 1 < share.real.high
 
 
 def test_heldout_items_as_samples_are_as_new_as_can_be(digits: Dataset) -> None:

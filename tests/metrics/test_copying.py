@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import hypergeom, mannwhitneyu, norm
 from sklearn.cluster import KMeans
 
-from ficta.metrics.copying import closer_share, copying_test
+from ficta.metrics.copying import closer_share, copying_test, preference
 from ficta.metrics.neighbours import nearest
 
 DISTANCES = st.lists(st.integers(0, 6), min_size=1, max_size=12)  # few values: ties are common
@@ -33,6 +33,32 @@ def test_closer_share_of_equals_and_of_copies() -> None:
     assert closer_share(np.zeros(7), distances).tolist() == [1] * 7
     with pytest.raises(ValueError, match="no held-out items"):
         closer_share(distances, distances[:0])
+
+
+@pytest.mark.parametrize(("train", "heldout"), [(2000, 256), (64, 81), (5, 40)])
+def test_preference_is_the_hypergeometric_test(train: int, heldout: int) -> None:
+    for seed in range(20):
+        met = np.random.default_rng(seed).integers(train + heldout, size=60)
+        found = preference(met, train, heldout)
+        different = np.unique(met)
+        of_heldout = int((different >= train).sum())
+        expected = hypergeom.cdf(of_heldout, train + heldout, heldout, len(different))
+        assert found.chance == pytest.approx(expected, rel=1e-9)
+        assert (found.met, found.met_heldout) == (len(different), of_heldout)
+        assert found.ratio == pytest.approx(of_heldout / len(different) / (heldout / (train + heldout)))
+
+
+def test_blurred_items_lie_close_but_prefer_nothing_and_copies_prefer_training_items() -> None:
+    train, heldout = normal(1, 500), normal(2, 200)
+    real = np.concatenate([train, heldout])
+    blurred = normal(3, 300, 0.3)
+    assert closer_share(nearest(blurred, train).distance, nearest(heldout, train).distance).mean() > 0.6
+    assert preference(nearest(blurred, real).which, 500, 200).chance > 0.05
+    copies = preference(nearest(train[:100] + 0.01, real).which, 500, 200)
+    assert copies.ratio == 0
+    assert copies.chance < 1e-9
+    with pytest.raises(ValueError, match="0 held-out items"):
+        preference(np.zeros(3, int), 5, 0)
 
 
 def u_score(samples: np.ndarray, heldout: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ficta.metrics.intervals import bootstrap_mean, repeats
+from ficta.metrics.intervals import Estimate, bootstrap_mean, exact_share, repeats
 
 
 def test_repeats_give_students_interval() -> None:
@@ -28,6 +28,22 @@ def test_the_truth_is_covered(interval: object, n: int) -> None:
     draws = np.random.default_rng(2)
     found = [interval(draws.normal(3.0, 2.0, n)) for _ in range(200)]  # type: ignore[operator]
     assert 0.90 <= np.mean([low <= 3.0 <= high for _, low, high, _ in found]) <= 0.99
+
+
+@pytest.mark.parametrize(("found", "of"), [(0, 20), (3, 20), (20, 20), (1, 1)])
+def test_a_share_has_the_exact_interval_of_scipy(found: int, of: int) -> None:
+    expected = stats.binomtest(found, of).proportion_ci(0.95, method="exact")
+    share = exact_share(found, of)
+    assert share[:3] == pytest.approx((found / of, expected.low, expected.high))
+    assert share.error is not None
+    assert share.error > 0
+    with pytest.raises(ValueError, match="no draws"):
+        exact_share(0, 0)
+
+
+def test_an_estimate_in_another_unit() -> None:
+    assert Estimate(1.0, 0.5, 2.0, 0.25).scaled(2) == (2, 1, 4, 0.5)
+    assert Estimate(1.0, None, None).scaled(2) == (2, None, None, None)
 
 
 def test_one_value_has_no_interval() -> None:

@@ -46,14 +46,17 @@ def test_new_real_items_are_varied_and_as_new_as_real(digits: Dataset) -> None:
     assert found["spread_ratio"] == pytest.approx(1, abs=0.1)
     assert found["coverage_ratio"] > 0.8
     assert found["closer_to_training_ratio"] == pytest.approx(0.5, abs=0.1)
+    assert found["preference_chance"] > 0.05
 
 
 def test_copies_lie_closer_than_anything_held_out(digits: Dataset) -> None:
     copies = digits.splits["train"].read(0, 64)
-    assert signs(digits).of(copies, gan(digits))["closer_to_training_ratio"] == 1
+    found = signs(digits, train=200).of(copies, gan(digits))
+    assert found["closer_to_training_ratio"] == 1
+    assert found["preference_chance"] < 1e-6
     few = signs(digits, train=64, validation=3).of(copies, gan(digits))  # with hardly anything held out
     assert few["closer_to_training_ratio"] == 1
-    assert "overfit_ratio" not in few
+    assert not few.keys() & {"overfit_ratio", "preference_chance"}
 
 
 def test_few_kinds_cover_little_though_they_differ(digits: Dataset) -> None:
@@ -77,6 +80,8 @@ def test_a_discriminator_that_knows_its_training_items_by_heart_overfits(
     assert signs(digits).of(made, family)["overfit_ratio"] == pytest.approx(1)
     monkeypatch.setattr(Gan, "logits", lambda self, x, condition: x.mean((1, 2, 3)))  # it sees brightness alone
     assert signs(digits).of(made, family)["overfit_ratio"] == pytest.approx(0, abs=0.1)
+    like_real = digits.splits["test"].read(0, 180)  # which it cannot tell from what it learnt
+    assert "overfit_ratio" not in signs(digits).of(like_real, family)
 
 
 def test_without_held_out_items_what_is_left_is_measured(digits: Dataset) -> None:

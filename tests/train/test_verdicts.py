@@ -62,17 +62,26 @@ def test_losses_that_are_no_numbers_in_the_history_do_not_disturb() -> None:
 
 
 def test_collapsed_after_two_reports_without_spread() -> None:
-    verdict = judged(line(300, spread_ratio=0.2), line(400, spread_ratio=0.1))
+    varied = line(100, spread_ratio=0.9)
+    verdict = judged(varied, line(300, spread_ratio=0.2), line(400, spread_ratio=0.1))
     assert (verdict.name, dict(verdict.evidence)) == ("collapsed", {"spread_ratio": 0.1})
     assert "10%" in verdict.advice
-    assert judged(line(300, spread_ratio=0.3), line(400, spread_ratio=0.1)).name == "healthy"
-    assert judged(line(300), line(400, spread_ratio=0.1)).name == "healthy"
-    assert judged(line(100, spread_ratio=0.1), line(200, spread_ratio=0.1)).name == "healthy"  # it has just begun
-    rising = judged(line(300, spread_ratio=0.1), line(400, spread_ratio=0.11))
-    assert rising.name == "healthy"  # it is still learning
-    short = (line(100, spread_ratio=0.1), line(140, spread_ratio=0.1))
+    assert judged(varied, line(300, spread_ratio=0.3), line(400, spread_ratio=0.1)).name == "healthy"
+    assert judged(varied, line(300), line(400, spread_ratio=0.1)).name == "healthy"
+    assert judged(varied, line(150, spread_ratio=0.1), line(200, spread_ratio=0.1)).name == "healthy"  # it has begun
+    rising = judged(varied, line(300, spread_ratio=0.1), line(400, spread_ratio=0.11))
+    assert rising.name == "healthy"  # it comes back
+    short = (varied, line(130, spread_ratio=0.1), line(140, spread_ratio=0.1))
     assert judge(short[-1], short[:-1], 20_000).name == "healthy"  # 14,000 samples are too few to say
     assert judge(line(185, spread_ratio=0.1), [line(181, spread_ratio=0.1)], 20_000).name == "collapsed"
+
+
+def test_a_run_whose_samples_never_resembled_the_data_has_until_the_middle() -> None:
+    flat = [line(100 * n, spread_ratio=0.1, coverage_ratio=0.0) for n in range(1, 8)]
+    assert judged(*flat[:5]).name == "healthy"
+    assert judged(*flat[:6]).name == "collapsed"
+    begun = line(100, spread_ratio=0.9, coverage_ratio=0.5)
+    assert judged(begun, *flat[1:4]).name == "collapsed"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +96,8 @@ def test_signs_must_show_in_two_reports_after_the_run_has_settled(
     name: str, bad: float, good: float, verdict: str
 ) -> None:
     def after(seen: int, *values: float) -> Verdict:
-        return judged(*(line(seen + 100 * n, **{name: value}) for n, value in enumerate(values)))
+        reports = [line(seen + 100 * n, **{name: value}) for n, value in enumerate(values)]
+        return judged(line(10, **{name: good}), *reports)
 
     found = after(300, bad, bad)
     assert (found.name, dict(found.evidence)) == (verdict, {name: bad})
@@ -96,14 +106,33 @@ def test_signs_must_show_in_two_reports_after_the_run_has_settled(
     assert after(50, bad, bad).name == "healthy"
 
 
-def test_coverage_that_grows_is_learning() -> None:
-    growing = [line(100 * n, coverage_ratio=0.01 * n) for n in range(4, 0, -1)][::-1]
-    late = [{**entry, "seen": entry["seen"] + 30_000} for entry in growing]
-    assert judged(*late).name == "healthy"
-    assert judged(*late[:2]).name == "collapsed"  # from 1 % to 2 % is hardly anything
-    spreading = [{**entry, "coverage_ratio": 0.0, "spread_ratio": 0.3 + 0.02 * n} for n, entry in enumerate(late)]
-    assert judged(*spreading).name == "healthy"
-    assert judged(*spreading[:2]).name == "collapsed"
+def test_samples_that_lie_close_to_everything_are_no_copies() -> None:
+    def close(*chances: float) -> Verdict:
+        reports = enumerate(chances)
+        return judged(*(line(300 + n, closer_to_training_ratio=0.8, preference_chance=chance) for n, chance in reports))
+
+    found = close(1e-3, 1e-4)
+    assert (found.name, dict(found.evidence)) == (
+        "copying",
+        {"closer_to_training_ratio": 0.8, "preference_chance": 1e-4},
+    )
+    assert close(0.3, 1e-4).name == close(1e-4, 0.02).name == "healthy"
+
+
+def test_what_exceeds_all_before_is_learning_and_what_only_varies_is_not() -> None:
+    def covering(*shares: float) -> Verdict:
+        return judged(*(line(500 + 10 * n, coverage_ratio=share) for n, share in enumerate(shares)))
+
+    assert covering(0.0, 0.01, 0.02, 0.03).name == "healthy"
+    assert covering(0.0, 0.01).name == "collapsed"  # hardly anything
+    assert covering(0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 0.03).name == "collapsed"  # it was there before
+
+    def spreading(*shares: float) -> Verdict:
+        reports = enumerate(shares)
+        return judged(*(line(500 + 10 * n, coverage_ratio=0.0, spread_ratio=share) for n, share in reports))
+
+    assert spreading(0.1, 0.1, 0.12).name == "healthy"
+    assert spreading(0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.12).name == "collapsed"
 
 
 def held(*costs: float) -> list[dict[str, Any]]:

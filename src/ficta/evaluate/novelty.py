@@ -14,11 +14,13 @@ from ficta.evaluate.compared import MEAN, PARTS
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import described
-from ficta.metrics.copying import Cells, Placed, closer_share
-from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
-from ficta.metrics.neighbours import authentic, nearest
+from ficta.metrics.copying import Cells, Placed, closer_share, preference
+from ficta.metrics.intervals import Estimate, bootstrap_mean, exact_share, repeats
+from ficta.metrics.neighbours import Nearest, authentic, nearest
 
 SHOWN = 10  # samples beside their nearest training items
+EXACT = "over different real items, Clopper & Pearson"
+NAMES = ("closer-to-training", "authenticity", "held-out-share")
 OTHER_DATA = "the run learnt from other data than it is judged by; leave --data out"
 
 
@@ -44,7 +46,7 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     """
     space, seed = ground.spaces[0], ground.asked.seed
     if ground.run is not None and ground.run.data.get("content_hash") != ground.dataset.report["content_hash"]:
-        names = [f"{name}({space.name})" for name in ("closer-to-training", "authenticity")]
+        names = [f"{name}({space.name})" for name in NAMES]
         protocol = ground.protocol(space)
         return Novelty([Result(name, None, "", "", 0, MEAN, 0.0, protocol, reason=OTHER_DATA) for name in names], None)
     train, heldout = (
@@ -85,6 +87,7 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
                 estimates["shuffled"],
             )
         )
+    results.append(_preference(ground, banks, near, heldout, near_heldout, protocol))
     if ground.asked.full:
         judged = {which: banks[which].features[space.name] for which in ("samples", "shuffled")}
         results.append(_copying(ground, judged, heldout, train, protocol))
@@ -97,6 +100,30 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     captions = [*(f"{found.distance[row] / usual:.2f}" for row in order), *["training"] * len(order)]
     sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), len(order), captions)
     return Novelty(results, sheet)
+
+
+def _preference(
+    ground: Ground,
+    banks: Mapping[str, Bank],
+    near: Mapping[str, Nearest],
+    heldout: np.ndarray,
+    near_heldout: Nearest,
+    protocol: Mapping[str, Any],
+) -> Result:
+    """Share of held-out items among the real items nearest to samples; real ones are half of the held-out items."""
+    begun = time.perf_counter()
+    space, train, half = ground.spaces[0].name, len(ground.train), len(heldout) // 2
+    found = {}
+    cases = {which: (near[which], banks[which].features[space], heldout) for which in ("samples", "shuffled")}
+    first = Nearest(near_heldout.distance[:half], near_heldout.which[:half])
+    for which, (near_train, items, others) in {**cases, "real": (first, heldout[:half], heldout[half:])}.items():
+        near_others = nearest(items, others)
+        closer = near_others.distance < near_train.distance
+        met = preference(np.where(closer, train + near_others.which, near_train.which), train, len(others))
+        found[which] = exact_share(met.met_heldout, met.met).scaled((train + len(others)) / len(others)), met.met
+    (estimate, n), (real, _), (shuffled, _) = (found[which] for which in ("samples", "real", "shuffled"))
+    seconds = time.perf_counter() - begun
+    return Result(f"held-out-share({space})", estimate, "", "near 1", n, EXACT, seconds, protocol, real, shuffled)
 
 
 def _copying(

@@ -35,6 +35,11 @@ class Estimate(NamedTuple):
             return self
         return self._replace(low=max(self.low, least), high=min(self.high, most))
 
+    def scaled(self, factor: float) -> Estimate:
+        """In another unit; ``factor`` is above 0."""
+        low, high, error = (None if number is None else number * factor for number in self[1:])
+        return Estimate(self.value * factor, low, high, error)
+
 
 def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     """Mean of independent values with the percentile interval of its bootstrap (Efron & Tibshirani 1993, Sec. 13.3).
@@ -58,6 +63,23 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
     return Estimate(float(values.mean()), float(low), float(high), error)
+
+
+def exact_share(found: int, of: int) -> Estimate:
+    """Share ``found / of`` of independent draws, with the interval of Clopper & Pearson (1934), never too short.
+
+    The standard error is that of a normal distribution with such an interval, which is never 0.
+
+    Raises:
+        ValueError: no draw.
+    """
+    if of < 1:
+        raise ValueError("a share of no draws")
+    tail = (1 - LEVEL) / 2
+    share = found / of
+    low = float(stats.beta.ppf(tail, found, of - found + 1)) if found else 0.0
+    high = float(stats.beta.isf(tail, found + 1, of - found)) if found < of else 1.0
+    return Estimate(share, low, high, (high - low) / (2 * float(stats.norm.isf(tail))))
 
 
 def repeats(values: Sequence[float]) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from ficta.base.seeds import mix
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Store
-from ficta.metrics.copying import closer_share
+from ficta.metrics.copying import closer_share, preference
 from ficta.metrics.distance import kernel_distance
 from ficta.metrics.extractors import BUILTIN
 from ficta.metrics.neighbours import fellows, nearest, overlap
@@ -25,6 +26,7 @@ SIGN_ITEMS = 256  # samples and held-out items that the cheap measures look at
 KNOWN_ITEMS = 2000  # training items that samples might be copies of
 LEAST_UNSEEN = 16  # held-out items whose logits have a mean
 LEAST_HELDOUT = 64  # with fewer held-out items, training items and their fellows take their place
+TOLD = 2.0  # standard errors that the discriminator's mean logits of real and made items must lie apart
 REACH = 5  # which nearest neighbour bounds an item's reach
 SPREAD_ITEMS = 128  # enough for a mean over 8,128 pairs
 
@@ -107,6 +109,7 @@ class Signs:
         enough = len(held) >= LEAST_HELDOUT
         self._heldout = self._space.features(held).astype(np.float64) if enough else self._known[:SIGN_ITEMS]
         self._novel = self._novelty(self._heldout) if enough else np.ones(1)
+        self._real = np.concatenate([self._known, self._heldout]) if enough else None
 
     def _novelty(self, features: np.ndarray) -> np.ndarray:
         """Distance of each item to its nearest training item, in units of that one's distance to its own nearest.
@@ -123,9 +126,9 @@ class Signs:
             items: made by ``fixed_samples``.
             family: that made them, in eval mode.
         """
-        found = {}
+        found: dict[str, float] = {}
         if isinstance(family, Discriminates) and len(self._unseen[0]) >= LEAST_UNSEEN:
-            found["overfit_ratio"] = self._overfit(items, family)
+            found |= self._overfit(items, family)
         if self._spread:
             found["spread_ratio"] = pairwise_spread(items[:SPREAD_ITEMS]) / self._spread
         if self._space is None or len(self._heldout) <= REACH:
@@ -135,23 +138,29 @@ class Signs:
         count = min(len(features), len(self._heldout))
         found["coverage_ratio"] = overlap(features[:count], self._heldout[:count], REACH).coverage
         found["closer_to_training_ratio"] = float(closer_share(self._novelty(features), self._novel).mean())
+        if self._real is not None:
+            which = nearest(features, self._real).which
+            found["preference_chance"] = preference(which, len(self._known), len(self._heldout)).chance
         return found
 
     @torch.no_grad()
-    def _overfit(self, items: np.ndarray, family: Family) -> float:
+    def _overfit(self, items: np.ndarray, family: Family) -> dict[str, float]:
         """How far the discriminator takes held-out items for samples (Karras et al. 2020, arXiv:2006.06676, Eq. 1).
 
         (learnt - unseen) / (learnt - made) of the mean logits: 0 without overfitting, 1 if unseen items count as made.
+        Nothing if it does not tell learnt from made by more than chance, as the quotient would be one of noise.
         """
         assert isinstance(family, Discriminates)
         condition = family.spec.condition
         made = torch.from_numpy(items).to(device_of(family)), labels_in_turn(family, len(items))
-        means = [
-            family.logits(self._codec.encode(stored), labels if condition else None).double().mean()
+        logits = [
+            family.logits(self._codec.encode(stored), labels if condition else None).double()
             for stored, labels in (self._learnt, self._unseen, made)
         ]
-        learnt, unseen, fake = (float(mean) for mean in means)
-        return (learnt - unseen) / max(learnt - fake, 1e-12)
+        learnt, unseen, fake = (float(values.mean()) for values in logits)
+        error = math.sqrt(sum(float(values.var()) / len(values) for values in (logits[0], logits[2])))
+        told = learnt - fake
+        return {"overfit_ratio": (learnt - unseen) / told} if told > TOLD * error else {}
 
 
 def report_seconds(scratch: Stepper[Family], validation: Store, signs: Signs) -> float:

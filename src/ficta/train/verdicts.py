@@ -13,12 +13,14 @@ Name = Literal["healthy", "diverged", "collapsed", "copying", "discriminator ove
 RUNAWAY = 100.0  # a loss so many times its usual size has run away
 COLLAPSED = 0.25  # samples that lie closer together than this share of the data's spread, and come no further apart
 UNCOVERED = 0.05  # samples that come near a smaller share of the held-out items than this …
-LEARNING = 0.02  # … while over the last five reports that share grew by less than this,
-SPREADING = 0.15  # and the samples' spread by less than this share of itself
+LEARNING = 0.02  # … while the last five reports have not brought that share so far above all before,
+SPREADING = 0.15  # nor the samples' spread by this share of itself
 LOOKED_BACK = 5
 COPYING = 0.6  # share of held-out items further from the training items than samples are; a half is as new as real
+CHANCE = 0.01  # … unless samples would prefer training items to held-out ones as much as they do this often by chance
 OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
 SETTLED = 0.25  # share of the run after which a lack of spread counts; every generator starts without any
+UNBEGUN = 0.5  # the same share for a run whose samples never resembled the data: it may be slow
 SETTLED_SAMPLES = 15_000  # and no earlier than after so many samples, or near the end of a run shorter than that
 PLATEAU_WINDOW = 0.3  # share of the reports in which held-out cost must have improved
 PLATEAU_GAIN = 0.001  # by at least this share of its value
@@ -41,22 +43,36 @@ def judge(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target:
 
     Args:
         line: newest report: ``seen``, ``losses``, and where measured ``spread_ratio``, ``coverage_ratio``,
-            ``closer_to_training_ratio``, ``overfit_ratio`` and ``heldout_negative_elbo_nats``.
+            ``closer_to_training_ratio``, ``preference_chance``, ``overfit_ratio`` and ``heldout_negative_elbo_nats``.
         earlier: reports before it, oldest first.
         target: samples that the run is to see.
 
     Returns:
         The worst that holds: diverged, collapsed, copying, discriminator overfits, plateau, else healthy.
     """
-    settled = max(SETTLED * target, min(SETTLED_SAMPLES, 0.9 * target))
-    recent = [entry for entry in (*earlier[-1:], line) if entry["seen"] >= settled]
+    reports = [*earlier, line]
+    recent = _settled(reports, SETTLED * target, target)
     return (
         _diverged(line, earlier)
-        or _collapsed(recent, [*earlier[-(LOOKED_BACK - 1) :], line])
+        or _collapsed(recent if _has_begun(reports) else _settled(reports, UNBEGUN * target, target), reports)
         or _copying(recent)
         or _overfitting(recent)
         or _plateau(line, earlier, target)
         or HEALTHY
+    )
+
+
+def _settled(reports: Sequence[Mapping[str, Any]], after: float, target: int) -> Sequence[Mapping[str, Any]]:
+    """Those of the last two reports that count."""
+    enough = max(after, min(SETTLED_SAMPLES, 0.9 * target))
+    return [entry for entry in reports[-2:] if entry["seen"] >= enough]
+
+
+def _has_begun(reports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether samples were ever as varied, and came as near to the data, as a run that has not collapsed."""
+    return any(
+        entry.get("spread_ratio", 1.0) >= COLLAPSED and entry.get("coverage_ratio", 1.0) >= UNCOVERED
+        for entry in reports
     )
 
 
@@ -73,9 +89,9 @@ def _diverged(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> 
     return None
 
 
-def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Verdict | None:
+def _collapsed(recent: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str, Any]]) -> Verdict | None:
     """Samples all alike, by their spread; or of few kinds, by what of the data they cover."""
-    if _is_learning(lately):
+    if _is_learning(reports):
         return None
     ratios, covered = _two(recent, "spread_ratio"), _two(recent, "coverage_ratio")
     evidence = {}
@@ -97,22 +113,29 @@ def _collapsed(recent: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str
     )
 
 
-def _is_learning(lately: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether samples came to cover more of the data, or to differ more, over some reports; the last is the newest."""
+def _is_learning(reports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether over the last reports samples came to cover more of the data, or to differ more, than ever before."""
     covered, ratios = (
-        [float(entry[name]) for entry in lately if name in entry] for name in ("coverage_ratio", "spread_ratio")
+        [float(entry[name]) for entry in reports if name in entry] for name in ("coverage_ratio", "spread_ratio")
     )
-    spreads = bool(ratios) and ratios[-1] >= (1 + SPREADING) * min(ratios)
-    return spreads or (bool(covered) and covered[-1] - min(covered) >= LEARNING)
+    spread_before, spread = _record(ratios)
+    covered_before, cover = _record(covered)
+    return spread >= (1 + SPREADING) * spread_before or cover - covered_before >= LEARNING
+
+
+def _record(values: Sequence[float]) -> tuple[float, float]:
+    """The most before the last reports and the most in them; of few values, the first stands for those before."""
+    start = max(1, len(values) - LOOKED_BACK)
+    return max(values[:start], default=1.0), max(values[start:], default=0.0)
 
 
 def _copying(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
-    shares = _two(recent, "closer_to_training_ratio")
-    if not shares or min(shares) < COPYING:
+    shares, chances = _two(recent, "closer_to_training_ratio"), _two(recent, "preference_chance")
+    if not shares or min(shares) < COPYING or max(chances, default=0.0) > CHANCE:
         return None
     return Verdict(
         "copying",
-        {"closer_to_training_ratio": shares[-1]},
+        {"closer_to_training_ratio": shares[-1], **({"preference_chance": chances[-1]} if chances else {})},
         f"samples lie closer to training items than {shares[-1]:.0%} of held-out items do: stop earlier, take more "
         "data, or a smaller model (--set model.latent_dim=…, or narrower networks)",
     )
