@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from evidence import DATA, FICTA, RUNS, keep, train, training_facts
+import table_page
+from evidence import DATA, FICTA, IMAGES, RUNS, keep, train, training_facts
 from yardstick import processes
 
 from ficta.api import recipe_for
@@ -90,9 +91,9 @@ def changed(family: str, name: str, *assignments: str) -> Entry:
     return Entry(f"{family}, {name}", family, tuple(word for text in assignments for word in ("--set", text)))
 
 
-def rates(rate: str) -> tuple[str, ...]:
-    """Of both sides of a GAN."""
-    return tuple(f"model.{side}_optimiser.rate={rate}" for side in ("generator", "discriminator"))
+def both(setting: str) -> tuple[str, ...]:
+    """A setting of the optimisers of both sides of a GAN."""
+    return tuple(f"model.{side}_optimiser.{setting}" for side in ("generator", "discriminator"))
 
 
 VARIANTS = [
@@ -103,7 +104,10 @@ VARIANTS = [
     changed("vae", "Gaussian", "model.head=gaussian"),
     changed("gan", "R1 0.1", "model.r1_gamma=0.1"),
     changed("gan", "R1 10", "model.r1_gamma=10"),
-    changed("gan", "rate 5e-4", *rates("5e-4")),
+    changed("gan", "rate 5e-4", *both("rate=5e-4")),
+    changed("gan", "betas 0.9 0.999", *both("betas=[0.9, 0.999]")),
+    changed("gan", "linear output", "model.output=linear"),
+    changed("gan", "group norm", "model.generator.conv.norm=group"),
     changed("gan", "cosine decay", "train.decay=cosine"),
     changed("gan", "batch 32", "train.batch=32"),
 ]
@@ -208,6 +212,34 @@ def distance(row: Mapping[str, Any]) -> float:
     return float(row["results"][CHOSEN_BY]["value"])
 
 
+def write(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The tables and sheets of the docs."""
+    parts = []
+    names = [entry.name for entry in (*PRESETS, *PEERS)]
+    for name, corpus in CORPORA.items():
+        found = [row for row in rows if row["data"] == name]
+        picture = f"table-{name.lower()}.png"
+        strips = [table_page.Strip("real items", real(corpus))]
+        for entry in (*PRESETS, *PEERS):
+            samples = Job(entry, name, 0).place / "samples.npy"
+            strips += [table_page.Strip(entry.name, np.load(samples))] if samples.exists() else []
+        table_page.montage(strips).save(IMAGES / picture, optimize=True)
+        told = " ".join(["ficta train MODEL --data …", *options(Entry("", ""), corpus), "--seed SEED"])
+        parts.append(
+            f"### {name}\n\n{table_page.table(found, names)}\n\n![Samples of seed 0](images/{picture})\n\n"
+            f"`{told}`, then `ficta evaluate RUN -n {JUDGED}`."
+        )
+    table_page.fill("results.md", "the table", "\n\n".join(parts))
+    table_page.fill("defaults.md", "variants", table_page.variants(rows, ("vae", "gan"), CHOSEN_BY))
+
+
+def real(corpus: Corpus) -> np.ndarray:
+    """Some held-out items, uint8 (n, C, H, W)."""
+    channels = corpus.options[corpus.options.index("--channels") + 1] if "--channels" in corpus.options else None
+    data = {"image": {"channels": channels and int(channels)}}
+    return ingest(recipe_for("vae", corpus.data, {"data": data}).data).splits["test"].read(0, table_page.SHOWN)
+
+
 def main() -> None:
     """Measure everything, then write the page."""
     seeds = [int(word) for word in sys.argv[1:]] or [0, 1, 2]
@@ -223,6 +255,7 @@ def main() -> None:
                 print(job.place.name, {name: round(found["value"], 3) for name, found in row["results"].items()})
                 rows[job] = row
             keep("table", {"judged": JUDGED, "rows": list(rows.values())})
+            write(list(rows.values()))
 
 
 if __name__ == "__main__":
