@@ -96,6 +96,9 @@ def test_unlike_protocols_are_refused_with_what_differs() -> None:
     (row,) = compare([[one], [other]])
     assert row.best == ()
     assert row.refused == "unlike protocols, k: 5 / 3; reference.content: aa / bb"
+    assert row.unlike == {"k": ("5", "3"), "reference.content": ("aa", "bb")}
+    (row,) = compare([[one], [], [other]])
+    assert row.unlike == {"k": ("5", None, "3"), "reference.content": ("aa", None, "bb")}
 
 
 def test_what_one_of_them_lacks_is_shown_but_not_judged() -> None:

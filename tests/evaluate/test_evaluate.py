@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,14 @@ def test_results_stay_in_the_run_and_show_in_its_report(copied: Callable[[str], 
     assert "frechet-distance(random-conv)" in page
     assert "Closest to the training data" in page
     assert "not measured: grey-bce is a cost" in (path / "card.md").read_text()
+
+
+def test_evaluations_that_end_at_once_lose_nothing(copied: Callable[[str], Path]) -> None:
+    folder = Run(copied("vae")).folder
+    names = [f"measure {number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: folder.write_results([{"name": name, "value": 1.0}], 100), names))
+    assert {line["name"] for line in folder.lines("results")} == set(names)
 
 
 def test_results_of_earlier_weights_are_replaced(copied: Callable[[str], Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Row:
     unit: str
     results: Sequence[dict[str, Any] | None]
     refused: str = ""
+    unlike: Mapping[str, Sequence[str | None]] = dataclasses.field(default_factory=dict)
     best: Sequence[int] = ()
 
     @property
@@ -103,9 +104,9 @@ def test_the_best_are_marked_by_a_word_if_anything_tells_them_from_the_others(
 
 
 def test_what_may_not_be_compared_says_what_differs_between_whom(pair: list[Any]) -> None:
-    unlike = [result(1.0), result(2.0, n=90, reference={"items": 90})]
-    reason = "unlike protocols, n: 180 / 90; reference.items: 180 / 90"
-    rows = [Row(name, "lower", "", unlike, refused=reason) for name in ("frechet(pixels)", "recall(pixels)")]
+    names, values = ("frechet(pixels)", "recall(pixels)"), [result(1.0), result(2.0)]
+    unlike = {"n": ("180", "90"), "reference.items": ("180", "90")}
+    rows = [Row(name, "lower", "", values, refused="unlike protocols", unlike=unlike) for name in names]
     rows.append(Row("older(pixels)", "lower", "", [result(1.0), result(2.0)], refused="other versions of this measure"))
     pair[1].results = [{"name": name, "value": None, "reason": "no likelihood"} for name in ("elbo", "rate")]
     text = text_of(page_of(pair, rows))
@@ -137,7 +138,10 @@ def test_nothing_is_trusted_and_runs_of_one_name_are_told_apart(tmp_path: Path, 
     runs[0].results = [{"name": hostile, "value": None, "reason": hostile}]
     runs[1].recipe["data"]["path"] = runs[1].recipe["family"] = hostile
     found = [result(1.0, features=f"{hostile}:1", n=hostile), None]
-    rows = [Row(f"frechet({hostile})", hostile, hostile, found, refused=refused) for refused in ("", hostile)]
+    unlike = {hostile: (hostile, None)}
+    rows = [
+        Row(f"frechet({hostile})", hostile, hostile, found, refused=refused, unlike=unlike) for refused in ("", hostile)
+    ]
     page = page_of(runs, rows)
     assert "<script" not in page
     assert re.findall('<th scope="col">([^<]*alert[^<]*)<', page) == 2 * [

@@ -1,6 +1,7 @@
 """Files that are either whole or absent: write beside, flush to disk, rename."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -26,6 +27,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             error.filename = str(path)
         raise
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread is in such a block for this folder; a process that ends leaves it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

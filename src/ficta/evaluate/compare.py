@@ -22,6 +22,7 @@ class Row:
         unit: of the values.
         results: of each set, as in ``results.jsonl``; None where it was not measured.
         refused: why the values may not stand side by side; empty if they may.
+        unlike: what of their protocols differs then: by path, the value of each set; None for a set without a result.
         best: sets that none is better than by more than chance, by number; empty if nothing can be said.
     """
 
@@ -30,6 +31,7 @@ class Row:
     unit: str
     results: tuple[Mapping[str, Any] | None, ...]
     refused: str
+    unlike: Mapping[str, tuple[str | None, ...]]
     best: tuple[int, ...]
 
     @property
@@ -55,21 +57,28 @@ def compare(sets: Sequence[Sequence[Mapping[str, Any]]]) -> list[Row]:
 def _row(name: str, results: tuple[Mapping[str, Any] | None, ...]) -> Row:
     there = [result for result in results if result is not None]
     better, unit = str(there[0].get("better", "")), str(there[0].get("unit", ""))
-    refused = _refusal(there)
+    is_alike = len({result["fingerprint"] for result in there}) == 1
+    unlike = {} if is_alike else _unlike(results)
+    refused = "" if is_alike else _reason(unlike)
     best = () if refused or not better or len(there) < 2 else _best(better, results)
-    return Row(name, better, unit, results, refused, best)
+    return Row(name, better, unit, results, refused, unlike, best)
 
 
-def _refusal(results: Sequence[Mapping[str, Any]]) -> str:
+def _unlike(results: Sequence[Mapping[str, Any] | None]) -> dict[str, tuple[str | None, ...]]:
     """What of their protocols differs."""
-    if len({result["fingerprint"] for result in results}) == 1:
-        return ""
-    flat = [_flat(result.get("protocol", {})) for result in results]
-    keys = sorted({key for protocol in flat for key in protocol})
-    unlike = [key for key in keys if len({repr(protocol.get(key)) for protocol in flat}) > 1]
+    flat = [None if result is None else _flat(result.get("protocol", {})) for result in results]
+    keys = sorted({key for protocol in flat if protocol is not None for key in protocol})
+    table = {
+        key: tuple(None if protocol is None else str(protocol.get(key, "none")) for protocol in flat) for key in keys
+    }
+    return {key: values for key, values in table.items() if len(set(values) - {None}) > 1}
+
+
+def _reason(unlike: Mapping[str, tuple[str | None, ...]]) -> str:
+    """The same in one line."""
     if not unlike:
         return "other versions of this measure"
-    shown = (f"{key}: {' / '.join(str(protocol.get(key, 'none')) for protocol in flat)}" for key in unlike)
+    shown = (f"{key}: {' / '.join(value for value in values if value is not None)}" for key, values in unlike.items())
     return f"unlike protocols, {'; '.join(shown)}"
 
 

@@ -13,7 +13,7 @@ from ficta.report import ingested, pictures, story
 from ficta.report.facts import Facts
 from ficta.report.pictures import Picture
 from ficta.report.templates import render
-from ficta.report.words import NOT_RECORDED, flatten, number
+from ficta.report.words import NOT_RECORDED, number
 
 GOALS = ("real", "shuffled")
 WORDS = {  # what may differ between protocols
@@ -55,6 +55,10 @@ class Measure(Protocol):
     @property
     def refused(self) -> str:
         """Why the values may not stand side by side; empty if they may."""
+
+    @property
+    def unlike(self) -> Mapping[str, Sequence[str | None]]:
+        """What of their protocols differs then: by path, the value of each run; None for a run without a result."""
 
     @property
     def best(self) -> Sequence[int]:
@@ -223,17 +227,14 @@ def _refused(names: Sequence[str], rows: Sequence[Measure]) -> list[dict[str, An
 
 def _unlike(names: Sequence[str], row: Measure) -> list[str]:
     """What of the protocols differs: ``parts: 5 (a and b), 4 (c)``."""
-    protocols = {
-        name: flatten(result.get("protocol", {})) for name, result in zip(names, row.results, strict=True) if result
-    }
     lines = []
-    for key in sorted({key for protocol in protocols.values() for key in protocol}):
+    for key, values in row.unlike.items():
         owners: dict[str, list[str]] = {}
-        for name, protocol in protocols.items():
-            owners.setdefault(protocol.get(key, "none"), []).append(name)
-        if len(owners) > 1:
-            shown = ", ".join(f"{value or 'none'} ({_listed(whose)})" for value, whose in owners.items())
-            lines.append(f"{WORDS.get(key, key)}: {shown}")
+        for name, value in zip(names, values, strict=True):
+            if value is not None:
+                owners.setdefault(value, []).append(name)
+        shown = ", ".join(f"{value or 'none'} ({_listed(whose)})" for value, whose in owners.items())
+        lines.append(f"{WORDS.get(key, key)}: {shown}")
     return lines
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ficta.base.errors import FictaError, UsageError
-from ficta.base.files import PARTIAL, replacing, write_json, write_text
+from ficta.base.files import PARTIAL, exclusive, replacing, write_json, write_text
 from ficta.compute import tensors
 
 STATES_KEPT = 2
@@ -126,13 +126,13 @@ class RunFolder:
     def write_results(self, results: Sequence[Mapping[str, Any]], seen: int) -> None:
         """Keep results of weights that have seen so many samples, in place of those of other weights.
 
-        One of the same name takes the place of the earlier one.
+        One of the same name takes the place of the earlier one. Evaluations that end at once wait for one another.
         """
         names = {result["name"] for result in results}
-        kept = [line for line in self.lines("results") if line.get("seen") == seen and line["name"] not in names]
-        lines = [*({"seen": seen, **result} for result in results), *kept]
         path = self.path / "results.jsonl"
-        with _explained(path):
+        with _explained(path), exclusive(self.path):
+            kept = [line for line in self.lines("results") if line.get("seen") == seen and line["name"] not in names]
+            lines = [*({"seen": seen, **result} for result in results), *kept]
             write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))
 
     def save(
