@@ -41,6 +41,20 @@ def test_pixels_are_white_over_what_they_learnt_from() -> None:
     np.testing.assert_allclose(np.cov(features.T), np.eye(64), atol=1e-4)
 
 
+def test_pixels_of_many_values_are_white_and_the_components_nearly_the_largest() -> None:
+    draws = np.random.default_rng(5)
+    patterns = draws.normal(size=(90, 3 * 24 * 24)) * np.geomspace(8, 1, 90)[:, None]
+    items = (128 + draws.normal(size=(700, 90)) @ patterns).clip(0, 255).astype(np.uint8).reshape(700, 3, 24, 24)
+    space = Pixels(items)
+    assert Pixels(items).fingerprint == space.fingerprint
+    features = space.features(items).astype(np.float64)
+    np.testing.assert_allclose(np.cov(features.T), np.eye(64), atol=0.05)
+    flat = items.reshape(700, -1) / 255.0
+    largest = np.linalg.eigvalsh(np.cov(flat.T))[-64:].sum()
+    explained = np.linalg.lstsq(features, flat - flat.mean(0), rcond=None)[0]
+    assert (explained**2).sum() == pytest.approx(largest, rel=0.02)  # white features: their loadings hold the variance
+
+
 def test_pixels_have_no_more_components_than_the_items_differ_in() -> None:
     items = np.zeros((30, 4), np.uint8)
     items[:, 1] = np.arange(30)

@@ -15,7 +15,7 @@ FEATURES = 64  # few, so that small test splits have more items than features
 CHUNK = 256  # items at a time
 SIDE = 32  # pixels that pictures are brought to
 CHANNELS = (32, 64, FEATURES)  # of the random network's stages, each of which halves the sides
-WHITENED_FROM = 10_000  # items at most that the whitening is learnt from
+WHITENED_FROM = 5_000  # items at most that the whitening is learnt from
 LEAST_VARIANCE = 1e-6  # of the largest component's; smaller ones are rounding
 
 
@@ -54,20 +54,26 @@ class Pixels(Extractor):
     name = "pixels"
 
     def __init__(self, items: np.ndarray) -> None:
-        """Learn from items uint8 (n, *shape), n >= 2; the first 10,000 of them count.
+        """Learn from items uint8 (n, *shape), n >= 2; the first 5,000 of them count.
+
+        Of items of many values (above about 1,000) the components are found by a randomised method with a fixed seed,
+        as all of them would take minutes.
 
         Raises:
             ValueError: fewer than two items, or all of them the same.
         """
-        flat = as_unit(items[:WHITENED_FROM]).flatten(1).double()
+        from sklearn.decomposition import PCA  # slow to import
+
+        flat = as_unit(items[:WHITENED_FROM]).flatten(1)
         if len(flat) < 2 or not bool(flat.std(0).any()):
             raise ValueError(f"{len(flat)} items without any difference; whitening needs some")
         self._shape = items.shape[1:]
-        self._mean = flat.mean(0)
-        values, vectors = torch.linalg.eigh((flat - self._mean).T @ (flat - self._mean) / (len(flat) - 1))
-        values, vectors = values.flip(0)[:FEATURES], vectors.flip(1)[:, :FEATURES]
+        components = min(FEATURES, *flat.shape)
+        found = PCA(components, random_state=0).fit(flat.numpy())
+        values, vectors = (torch.from_numpy(part).double() for part in (found.explained_variance_, found.components_))
+        self._mean = torch.from_numpy(found.mean_).double()
         kept = values > LEAST_VARIANCE * values[0]
-        self._map = vectors[:, kept] / values[kept].sqrt()
+        self._map = (vectors[kept] / values[kept].sqrt()[:, None]).T
         self.size = int(kept.sum())
         self.fingerprint = digest(self.name, {"mean": self._mean, "map": self._map})
 
