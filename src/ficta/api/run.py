@@ -1,0 +1,207 @@
+"""A trained run in the user's hands: sample, encode, decode, look, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ficta.api.recipes import evaluate_settings, place
+from ficta.base.errors import UsageError
+from ficta.base.progress import Progress, silent
+from ficta.base.words import nearest
+from ficta.data.dataset import Dataset, Store
+from ficta.data.ingest import ingest
+from ficta.models.family import Decodes, Encodes, SampleSettings
+from ficta.runs.run import Run as StoredRun
+from ficta.runs.sampling import label_index, sample
+from ficta.train.observe import heldout
+from ficta.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from ficta.explore.explore import Explored
+    from ficta.explore.pictures import Projection
+
+CLOSEST = "explore/closest.png"  # samples beside the training items that they lie closest to
+
+
+class Run:
+    """A trained run: make samples, go to latents and back, look."""
+
+    def __init__(self, path: Path | str, network: Mapping[str, nn.Module] | None = None) -> None:
+        self.stored = StoredRun(path, network)
+        self.path = self.stored.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Every setting, nested."""
+        return self.stored.recipe
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a report."""
+        return self.stored.history
+
+    def sample(self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+        """Make samples; sample i depends on (seed, i) and its label alone, but for rounding.
+
+        Args:
+            n: how many.
+            label: of every sample; without, a conditional run takes its labels in turn.
+            seed: of the latents.
+            temperature: spread of the latents; below 1 safer and less varied.
+
+        Returns:
+            Compact array: pictures are uint8 (n, channels, height, width).
+
+        Raises:
+            UsageError: fewer than one sample, or a label that the run lacks.
+        """
+        return np.concatenate(list(self.samples(n, label, seed=seed, temperature=temperature)))
+
+    def samples(
+        self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0
+    ) -> Iterator[np.ndarray]:
+        """Like ``sample``, some at a time, so that any number fits into memory."""
+        return sample(
+            self.stored, n, label=label, seed=seed, options=SampleSettings.read({"temperature": temperature}, "sample")
+        )
+
+    def encode(self, items: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
+        """Latent of each item.
+
+        Args:
+            items: compact array (n, *stored shape), as ``sample`` returns.
+            labels: of each item, for a conditional run.
+
+        Returns:
+            Posterior means, float32 (n, latent_dim).
+
+        Raises:
+            UsageError: the family cannot encode, or the shape is another.
+        """
+        family, codec = self.stored.family, self.stored.codec
+        if not isinstance(family, Encodes):
+            raise UsageError(f"a {self.recipe['family']} has no way from data to latents; a 'vae' has")
+        data = codec.encode(torch.from_numpy(np.ascontiguousarray(items)))
+        if tuple(data.shape[1:]) != codec.spec.shape:
+            raise UsageError(f"items of shape {tuple(data.shape[1:])}, but this run knows {codec.spec.shape}")
+        with self.stored.inference():
+            return family.encode(data, self._condition(labels, len(items))).numpy()
+
+    def decode(self, z: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
+        """What the model makes of latents float (n, latent_dim): compact array (n, *stored shape).
+
+        Raises:
+            UsageError: latents of another length.
+        """
+        family = self.stored.family
+        if not isinstance(family, Decodes):
+            raise UsageError(f"samples of a {self.recipe['family']} are not a function of a latent vector")
+        latent = torch.as_tensor(z, dtype=torch.float32)
+        if latent.ndim != 2 or latent.shape[1] != family.latent_dim:
+            raise UsageError(f"latents of shape {tuple(latent.shape)}, but this run knows (n, {family.latent_dim})")
+        with self.stored.inference():
+            return self.stored.codec.decode(family.decode(latent, self._condition(labels, len(latent))))
+
+    def interpolate(
+        self, a: np.ndarray, b: np.ndarray, steps: int = 10, labels: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Walk between two latents (latent_dim,) along a great circle: compact array (steps, *stored shape).
+
+        ``labels``, one a step, belong to a conditional run.
+        """
+        from ficta.explore.pictures import slerp
+
+        if np.shape(a) != np.shape(b) or np.ndim(a) != 1:
+            raise UsageError(f"latents of shapes {np.shape(a)} and {np.shape(b)}; a walk is between two of one axis")
+        walk = slerp(torch.as_tensor(a, dtype=torch.float32), torch.as_tensor(b, dtype=torch.float32), steps)
+        return self.decode(walk.numpy(), labels)
+
+    def sheet(self, n: int = 64, label: str | None = None, *, seed: int = 0) -> Image.Image:
+        """Samples side by side."""
+        return self.stored.codec.preview(self.sample(n, label, seed=seed))
+
+    def heldout(self, split: str = "test", *, most: int = 1_000_000, progress: Progress = silent) -> dict[str, float]:
+        """Mean negative ELBO and its terms in nats on a split; empty for a family without a bound."""
+        splits = self._dataset(progress).splits
+        if split not in splits:
+            raise UsageError(f"no split {split!r}: {nearest(split, splits)}")
+        store = Store(splits[split], torch.device("cpu"), resident_limit=0)
+        return heldout(self.stored.family, self.stored.codec, store, most, int(self.recipe["seed"]))
+
+    def evaluate(
+        self, data: str | Path | None = None, *, progress: Progress = silent, **settings: Any
+    ) -> list[dict[str, Any]]:
+        """Measure how good, how varied and how new the samples are; results, pictures and report stay in the run.
+
+        Args:
+            data: real items to judge by; without, those of the run, of which the test split counts.
+            progress: who is told.
+            settings: of ``ficta.evaluate.ground.EvaluateSettings``, such as ``n=10_000, full=True``.
+
+        Returns:
+            One entry a measure, as in ``results.jsonl``: name, value, interval, unit, better, n, real, shuffled …
+
+        Raises:
+            UsageError: an unknown setting, or data of another kind.
+            DataError: too few items.
+        """
+        from ficta.evaluate.evaluate import evaluate as judge
+
+        dataset = self._dataset(progress) if data is None else self._other(data, progress)
+        seen = self.stored.folder.latest_seen()  # before it takes long, as the run may go on meanwhile
+        found = judge(self.stored, dataset, evaluate_settings(settings), progress)
+        results = [result.to_json() for result in found.results]
+        self.stored.folder.write_results(results, seen)
+        if found.closest is not None:
+            self.stored.folder.save_picture(CLOSEST, found.closest)
+        self.report()
+        return results
+
+    def explore(self, *, seed: int = 0, projection: Projection = "pca", progress: Progress = silent) -> Explored:
+        """Draw everything there is to see into the run folder; see ``ficta.explore.explore``."""
+        from ficta.explore import explore as pictures  # drawing is slow to import, and training can do without
+
+        return pictures.explore(
+            self.stored, lambda: self._dataset(progress), seed=seed, projection=projection, progress=progress
+        )
+
+    def report(self) -> Path:
+        """Write ``report.html`` and ``card.md`` from what stands in the run."""
+        from ficta.report.card import write_card
+        from ficta.report.page import write_report
+
+        write_card(self.stored)
+        return write_report(self.stored)
+
+    def _dataset(self, progress: Progress) -> Dataset:
+        dataset = ingest(Recipe.of(self.recipe).data, progress)
+        if dataset.report["content_hash"] != self.stored.data.get("content_hash"):
+            raise UsageError(f"the data at {self.recipe['data']['path']} have changed since {self.path} was trained")
+        return dataset
+
+    def _other(self, data: str | Path, progress: Progress) -> Dataset:
+        """Other data, read as this run's were."""
+        settings = Recipe.of(self.recipe).data.model_copy(update={"path": place(data), "conditional": False})
+        dataset = ingest(settings, progress)
+        if dataset.codec.spec.shape != self.stored.codec.spec.shape:
+            raise UsageError(f"{data} gives items of shape {dataset.codec.spec.shape}; {self.path} makes others")
+        return dataset
+
+    def _condition(self, labels: Sequence[str] | None, n: int) -> torch.Tensor | None:
+        if self.stored.codec.spec.condition is None:
+            if labels is not None:
+                raise UsageError(f"{self.path} was trained without labels; leave them out, or train with --conditional")
+            return None
+        if labels is None or len(labels) != n:
+            raise UsageError(f"this run is conditional: give {n} labels")
+        return torch.tensor([label_index(self.stored, label) for label in labels])
