@@ -32,12 +32,14 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
 
-evidence: .venv/ready  ## long runs that show the claims of docs/results.md; about 2 hours on 2 cores
+evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of docs/results.md; about 5 hours on 2 cores
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
 	$(BIN)/python benchmarks/intervals.py
-	$(BIN)/python benchmarks/verdicts.py
+	for script in verdicts stacked evaluation table; do \
+		$(BIN)/python benchmarks/$$script.py || exit 1; \
+	done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv-bench
