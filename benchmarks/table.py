@@ -5,7 +5,7 @@
 Every model sees equally many samples of the training split, on one core; then 10,000 samples of it are judged by
 `ficta evaluate` against the test split. The peers, a tutorial's Keras models and pythae's VAE, are trained on the same
 split and judged in the same way, by a file of their samples. Variants of the defaults, by which these were chosen, are
-trained with seed 0 and, where they came out better than the default, with the other seeds. MNIST and CIFAR-10 are taken
+trained with seed 0 and, where they came out better than the default by 5 %, with the other seeds. MNIST and CIFAR-10 are taken
 from $FICTA_TEST_DATA, runs go to $FICTA_EVIDENCE_RUNS (default runs/evidence), a job for each core at once; what is
 measured already is not measured again. Figures go to benchmarks/results/table.json, tables to docs/results.md and
 docs/defaults.md.
@@ -47,6 +47,7 @@ MEASURES = [
     "class-balance(classifier)",
 ]
 CHOSEN_BY = "frechet-distance(classifier)"
+MARGIN = 0.05  # by which a variant must be better with the first seed to be tried with the others
 
 
 class Corpus(NamedTuple):
@@ -157,8 +158,10 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def brief(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a result."""
+    """What is kept of a result; with the accuracy of the classifier where that gives the features."""
     beside = {which: result[which]["value"] for which in ("real", "shuffled")}
+    if "accuracy" in result["protocol"]:
+        beside["accuracy"] = result["protocol"]["accuracy"]
     return {**{name: result[name] for name in ("value", "interval", "n", "fingerprint")}, **beside}
 
 
@@ -202,7 +205,7 @@ def wanted(seeds: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> list[Job]
     found += [Job(entry, "MNIST", seed) for seed in seeds for entry in PEERS]
     for entry, corpus in itertools.product(VARIANTS, ("MNIST", "CIFAR-10")):
         at = {row["name"]: distance(row) for row in rows if (row["data"], row["seed"]) == (corpus, seeds[0])}
-        better = entry.name in at and at[entry.name] < at[entry.model]
+        better = entry.name in at and at[entry.name] < (1 - MARGIN) * at[entry.model]
         found += [Job(entry, corpus, seed) for seed in (seeds if better else seeds[:1])]
     return sorted(found, key=lambda job: job.seed)
 
@@ -226,7 +229,8 @@ def write(rows: Sequence[Mapping[str, Any]]) -> None:
         table_page.montage(strips).save(IMAGES / picture, optimize=True)
         told = " ".join(["ficta train MODEL --data …", *options(Entry("", ""), corpus), "--seed SEED"])
         parts.append(
-            f"### {name}\n\n{table_page.table(found, names)}\n\n![Samples of seed 0](images/{picture})\n\n"
+            f"### {name}\n\nThe classifier reads {found[0]['results'][CHOSEN_BY]['accuracy']:.1%} of the test split rightly.\n\n"
+            f"{table_page.table(found, names)}\n\n![Samples of seed 0](images/{picture})\n\n"
             f"`{told}`, then `ficta evaluate RUN -n {JUDGED}`."
         )
     table_page.fill("results.md", "the table", "\n\n".join(parts))

@@ -76,7 +76,7 @@ def variants(rows: Sequence[Row], defaults: Sequence[str], chosen_by: str) -> st
     heads = ["variant", "data", "seeds", f"`{chosen_by}`", "of the default, same seeds", "better with"]
     lines = [heads, ["---"] * len(heads)]
     at = {(row["name"], row["data"], row["seed"]): row["results"][chosen_by]["value"] for row in rows}
-    for name, data in dict.fromkeys((name, data) for name, data, _ in at):
+    for name, data in sorted({(name, data) for name, data, _ in at}, key=lambda pair: (pair[0].lower(), pair[1])):
         default = name.split(",")[0]
         if default not in defaults or name == default:
             continue
