@@ -104,7 +104,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
     judged = [(judge(line, history[:number], target).name, line["seen"]) for number, line in enumerate(history)]
     bad = [(verdict, seen) for verdict, seen in judged if verdict not in ("healthy", "plateau")]
     last = history[-1]
-    signs = ("spread_ratio", "coverage_ratio", "closer_to_training_ratio", "overfit_ratio")
+    signs = ("spread_ratio", "coverage_ratio", "closer_to_training_ratio", "preference_chance", "overfit_ratio")
     return {
         "case": name,
         "seed": seed,
