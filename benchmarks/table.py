@@ -17,9 +17,10 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
@@ -31,31 +32,28 @@ import table_page
 from evidence import DATA, FICTA, IMAGES, RUNS, keep, train, training_facts
 from yardstick import processes
 
+import ficta
 from ficta.api import recipe_for
+from ficta.base.files import write_json
 from ficta.data.ingest import ingest
 
 JUDGED = 10_000
-SHOWN = 64
 BATCH = 32  # of the peers, as in the tutorial
-TURN = 30_000  # samples that a peer trains on before it reports
-MEASURES = [
-    *(f"frechet-distance({space})" for space in ("random-conv", "classifier")),
-    *(
-        f"{name}(random-conv)"
-        for name in ("precision", "recall", "density", "coverage", "closer-to-training", "held-out-share")
-    ),
-    "class-balance(classifier)",
-]
 CHOSEN_BY = "frechet-distance(classifier)"
 MARGIN = 0.05  # by which a variant must be better with the first seed to be tried with the others
 
 
 class Corpus(NamedTuple):
-    """A data set, how many samples each model sees of it, and its settings."""
+    """A data set, how many samples each model sees of it, and its channels if a preset has others."""
 
     data: str
     samples: int
-    options: tuple[str, ...] = ()
+    channels: int | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of the command line."""
+        return ("--channels", str(self.channels)) if self.channels else ()
 
 
 class Entry(NamedTuple):
@@ -77,7 +75,7 @@ class Entry(NamedTuple):
 CORPORA = {
     "digits": Corpus("digits", 100_000),
     "MNIST": Corpus(str(DATA / "mnist"), 150_000),
-    "CIFAR-10": Corpus(str(DATA / "cifar10-20k.zip"), 150_000, ("--channels", "3")),  # the tutorial's presets are grey
+    "CIFAR-10": Corpus(str(DATA / "cifar10-20k.zip"), 150_000, channels=3),  # the tutorial's presets are grey
 }
 PRESETS = [Entry(name, name) for name in ("vae", "gan", "article-vae", "article-gan", "article-gan-dense")]
 PEERS = [
@@ -135,50 +133,73 @@ def options(entry: Entry, corpus: Corpus) -> tuple[str, ...]:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Train and judge on one core, unless that was done; what is kept of it."""
-    kept = job.place.with_name(f"{job.place.name}.json")
-    if kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
+    """Train and judge on one core; what was done by the same words before is not done again."""
+    corpus = CORPORA[job.corpus]
+    told = [job.entry.peer or job.entry.model, corpus.data, *options(job.entry, corpus), str(job.seed)]
+    facts = kept(job, "trained", told, lambda: trained(job))
+    asked = [str(JUDGED), *table_page.HEADINGS]
+    results = kept(job, "judged", [*told, *asked], lambda: judged(job))
+    return {"name": job.entry.name, "data": job.corpus, "seed": job.seed, **facts, "results": results}
+
+
+def kept(job: Job, what: str, told: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was made by these words, or is made now."""
+    path = job.place.with_name(f"{job.place.name}.{what}.json")
+    if path.exists():
+        earlier = json.loads(path.read_text())
+        if earlier["told"] == list(told):
+            return dict(earlier["found"])
+    found = make()
+    write_json(path, {"told": list(told), "found": found})
+    return found
+
+
+def trained(job: Job) -> dict[str, Any]:
+    """Train anew, from the start; facts about it."""
+    shutil.rmtree(job.place, ignore_errors=True)
+    job.place.mkdir(parents=True)
     entry, corpus, spent = job.entry, CORPORA[job.corpus], cpu_seconds()
     if entry.peer:
-        facts, judged = peer(job), [str(job.place / "samples.npy"), "--reference", corpus.data, *corpus.options]
+        facts = peer(job)
     else:
         name, seeded = str(job.place.relative_to(RUNS)), ("--seed", str(job.seed))
-        run = train(entry.model, corpus.data, name, *options(entry, corpus), *seeded)
-        facts, judged = training_facts(run), [str(run.path)]
-        np.save(job.place / "samples.npy", run.sample(SHOWN, seed=job.seed))
-    facts["cpu_seconds"] = cpu_seconds() - spent
-    evaluated = [*FICTA, "evaluate", *judged, "-n", str(JUDGED), "--json"]
-    told = json.loads(subprocess.run(evaluated, stdout=subprocess.PIPE, check=True, text=True).stdout)
-    results = {result["name"]: brief(result) for result in told["results"] if result["name"] in MEASURES}
-    row = {"name": entry.name, "data": job.corpus, "seed": job.seed, **facts, "results": results}
-    kept.write_text(json.dumps(row))
-    return row
+        facts = training_facts(train(entry.model, corpus.data, name, *options(entry, corpus), *seeded))
+    return {**facts, "cpu_seconds": cpu_seconds() - spent}
+
+
+def judged(job: Job) -> dict[str, Any]:
+    """Results by name, as far as the table shows them."""
+    corpus = CORPORA[job.corpus]
+    place = [str(job.place)]
+    if job.entry.peer:
+        place = [str(job.place / "samples.npy"), "--reference", corpus.data, *corpus.options]
+    command = [*FICTA, "evaluate", *place, "-n", str(JUDGED), "--json"]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    return {result["name"]: brief(result) for result in told["results"] if result["name"] in table_page.HEADINGS}
 
 
 def brief(result: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of a result; with the accuracy of the classifier where that gives the features."""
-    beside = {which: result[which]["value"] for which in ("real", "shuffled")}
-    if "accuracy" in result["protocol"]:
-        beside["accuracy"] = result["protocol"]["accuracy"]
-    return {**{name: result[name] for name in ("value", "interval", "n", "fingerprint")}, **beside}
+    found = {name: result[name] for name in ("value", "interval", "n", "fingerprint")}
+    found |= {which: result[which]["value"] for which in ("real", "shuffled")}
+    return found | {name: result["protocol"][name] for name in ("accuracy",) if name in result["protocol"]}
 
 
 def peer(job: Job) -> dict[str, Any]:
-    """Train a peer on the training split, and write its samples, uint8 (n, 1, 28, 28)."""
-    job.place.mkdir(parents=True, exist_ok=True)
+    """Train a peer on the training split, in an order of its own, and write its samples, uint8 (n, 1, 28, 28)."""
     corpus, pictures, raw = CORPORA[job.corpus], job.place / "pictures.npy", job.place / "raw.npy"
     split = ingest(recipe_for("vae", corpus.data, {}).data).splits["train"]
-    np.save(pictures, split.read(0, len(split))[:, 0])
+    np.save(pictures, np.random.default_rng(job.seed).permutation(split.read(0, len(split))[:, 0]))
     told = ["--network", job.entry.model, "--batch", str(BATCH), "--data", str(pictures), "--seed", str(job.seed)]
     worker = processes.Worker(job.entry.peer, "peers", told, processes.environment(job.place))
-    seconds, left = 0.0, corpus.samples
-    while left:
-        turn = worker.tell(do="train", samples=min(left, TURN))
-        seconds, left = seconds + turn["seconds"], left - turn["samples"]
-    worker.tell(do="write", n=JUDGED, path=str(raw))
-    worker.close()
+    try:
+        seconds, left = 0.0, corpus.samples
+        while left:  # one pass after the other; the last, shorter one sees the first pictures of the random order
+            turn = worker.tell(do="train", samples=min(left, len(split)))
+            seconds, left = seconds + turn["seconds"], left - turn["samples"]
+        worker.tell(do="write", n=JUDGED, path=str(raw))
+    finally:
+        worker.close()
     made = np.load(raw).reshape(JUDGED, 1, 28, 28)
     unit = made if job.entry.model == "article-vae" else (made + 1) / 2
     np.save(job.place / "samples.npy", np.rint(255 * unit.clip(0, 1)).astype(np.uint8))
@@ -215,36 +236,42 @@ def distance(row: Mapping[str, Any]) -> float:
     return float(row["results"][CHOSEN_BY]["value"])
 
 
-def write(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The tables and sheets of the docs."""
+def write(rows: Sequence[Mapping[str, Any]], seed: int) -> None:
+    """The tables of the docs, and a sheet of one seed's samples for each data set."""
     parts = []
-    names = [entry.name for entry in (*PRESETS, *PEERS)]
+    entries = [*PRESETS, *PEERS]
     for name, corpus in CORPORA.items():
         found = [row for row in rows if row["data"] == name]
+        accuracy = found[0]["results"][CHOSEN_BY]["accuracy"]
         picture = f"table-{name.lower()}.png"
-        strips = [table_page.Strip("real items", real(corpus))]
-        for entry in (*PRESETS, *PEERS):
-            samples = Job(entry, name, 0).place / "samples.npy"
-            strips += [table_page.Strip(entry.name, np.load(samples))] if samples.exists() else []
+        here = [entry.name for entry in entries if any(row["name"] == entry.name for row in found)]
+        shown = [entry for entry in entries if entry.name in here]
+        strips = [table_page.Strip(entry.name, samples(Job(entry, name, seed))) for entry in shown]
+        strips.insert(0, table_page.Strip("real items", real(corpus)))
         table_page.montage(strips).save(IMAGES / picture, optimize=True)
         told = " ".join(["ficta train MODEL --data …", *options(Entry("", ""), corpus), "--seed SEED"])
-        accuracy = found[0]["results"][CHOSEN_BY]["accuracy"]
         parts += [
             f"### {name}",
             f"The classifier reads {accuracy:.1%} of the test split rightly.",
-            table_page.table(found, names),
-            f"![Samples of seed 0](images/{picture})",
+            table_page.table(found, here),
+            f"![Samples of seed {seed}](images/{picture})",
             f"`{told}`, then `ficta evaluate RUN -n {JUDGED}`.",
         ]
     table_page.fill("results.md", "the table", "\n\n".join(parts))
-    table_page.fill("defaults.md", "variants", table_page.variants(rows, ("vae", "gan"), CHOSEN_BY))
+    table_page.fill("defaults.md", "variants", table_page.variants(rows, ("vae", "gan"), CHOSEN_BY, seed))
+
+
+def samples(job: Job) -> np.ndarray:
+    """Some samples of a line, uint8 (n, C, H, W)."""
+    if job.entry.peer:
+        return np.asarray(np.load(job.place / "samples.npy")[: table_page.SHOWN])
+    return ficta.open_run(job.place).sample(table_page.SHOWN, seed=job.seed)
 
 
 def real(corpus: Corpus) -> np.ndarray:
     """Some held-out items, uint8 (n, C, H, W)."""
-    channels = corpus.options[corpus.options.index("--channels") + 1] if "--channels" in corpus.options else None
-    data = {"image": {"channels": channels and int(channels)}}
-    return ingest(recipe_for("vae", corpus.data, {"data": data}).data).splits["test"].read(0, table_page.SHOWN)
+    settings = {"image": {"channels": corpus.channels}}
+    return ingest(recipe_for("vae", corpus.data, {"data": settings}).data).splits["test"].read(0, table_page.SHOWN)
 
 
 def main() -> None:
@@ -259,10 +286,10 @@ def main() -> None:
     with ProcessPoolExecutor(len(usable), context, on_one_core, (cores,)) as pool:
         while left := [job for job in wanted(seeds, list(rows.values())) if job not in rows]:
             for job, row in zip(left, pool.map(measure, left), strict=True):
-                print(job.place.name, {name: round(found["value"], 3) for name, found in row["results"].items()})
+                print(job.place.name, row["results"][CHOSEN_BY]["value"], flush=True)
                 rows[job] = row
             keep("table", {"judged": JUDGED, "rows": list(rows.values())})
-            write(list(rows.values()))
+            write(list(rows.values()), seeds[0])
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ def fill(page: str, name: str, text: str) -> None:
 
 def table(rows: Sequence[Row], names: Sequence[str]) -> str:
     """Models of one data set, over seeds: mean (lowest to highest); what real and shuffled items reach below."""
+    for measure in HEADINGS:
+        if len({row["results"][measure]["fingerprint"] for row in rows}) != 1:
+            raise ValueError(f"{measure} was measured by unlike protocols; they may not stand in one table")
     heads = ["model", "seeds", *HEADINGS.values(), "CPU minutes", "verdicts"]
     lines = [heads, ["---"] * len(heads)]
     for name in names:
@@ -71,8 +74,11 @@ def table(rows: Sequence[Row], names: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def variants(rows: Sequence[Row], defaults: Sequence[str], chosen_by: str) -> str:
-    """Variants of the defaults: what each changes in the distance, by the same seed, on each data set."""
+def variants(rows: Sequence[Row], defaults: Sequence[str], chosen_by: str, first: int) -> str:
+    """Variants of the defaults: what each changes in the distance, by the same seed, on each data set.
+
+    Where more seeds than the first were taken, since that one looked good, it is left out.
+    """
     heads = ["variant", "data", "seeds", f"`{chosen_by}`", "of the default, same seeds", "better with"]
     lines = [heads, ["---"] * len(heads)]
     at = {(row["name"], row["data"], row["seed"]): row["results"][chosen_by]["value"] for row in rows}
@@ -81,10 +87,11 @@ def variants(rows: Sequence[Row], defaults: Sequence[str], chosen_by: str) -> st
         if default not in defaults or name == default:
             continue
         seeds = [seed for other, place, seed in at if (other, place) == (name, data)]
+        seeds = [seed for seed in seeds if seed != first] or seeds
         pairs = [(at[name, data, seed], at[default, data, seed]) for seed in seeds]
         better = sum(mine < theirs for mine, theirs in pairs)
         mine, theirs = (_spread(list(values)) for values in zip(*pairs, strict=True))
-        lines.append([name, data, str(len(seeds)), mine, theirs, f"{better} of {len(seeds)} seeds"])
+        lines.append([name, data, ", ".join(map(str, seeds)), mine, theirs, f"{better} of {len(seeds)}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -101,7 +108,10 @@ def montage(strips: Sequence[Strip]) -> Image.Image:
     return canvas
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float | None]) -> str:
+    """Mean, lowest and highest; of what was not measured for every seed, nothing."""
+    if None in values:
+        return "–"
     middle = _figure(statistics.fmean(values))
     return middle if len(values) == 1 else f"{middle} ({_figure(min(values))} to {_figure(max(values))})"
 

@@ -31,7 +31,8 @@ from ficta.runs.run import Run
 COMPARED = ("frechet-distance", "kernel-distance", "precision", "recall", "density", "coverage")
 DEFAULT = {f"{name}({space})" for name in COMPARED for space in ("random-conv", "classifier")}
 DEFAULT |= {"class-balance(classifier)", "closer-to-training(random-conv)", "authenticity(random-conv)"}
-DEFAULT |= {"held-out-share(random-conv)"}
+MAYBE = "held-out-share(random-conv)"  # not of samples that are all alike
+DEFAULT |= {MAYBE}
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +62,11 @@ def found(small_runs: Callable[[str], Path], digits: Dataset) -> Evaluation:
 def test_the_default_measures_are_all_there_with_their_protocol(found: Evaluation) -> None:
     results = named(found.results)
     assert set(results) >= DEFAULT
-    for name in DEFAULT:
+    for name in DEFAULT - {MAYBE}:
         result = results[name]
         low, high = result.estimate.low, result.estimate.high
         assert low <= result.estimate.value <= high
-        if "held-out-share" in name:
-            assert 1 <= result.n <= 900  # different real items that are nearest to some sample
-        else:
-            assert result.n == (900 if "training" in name or "authenticity" in name else 180)
+        assert result.n == (900 if "training" in name or "authenticity" in name else 180)
         assert result.protocol["reference"]["items"] == 180
         assert result.real is not None
         assert result.shuffled is not None
@@ -104,7 +102,9 @@ def test_training_items_as_samples_stand_where_real_items_do_but_are_no_new_ones
 def test_heldout_items_as_samples_are_as_new_as_can_be(digits: Dataset) -> None:
     results = judged(real(digits, "test"), digits)
     assert results["closer-to-training(random-conv)"].estimate.value == pytest.approx(0.5, abs=1e-9)
-    assert results["authenticity(random-conv)"].estimate.value == results["authenticity(random-conv)"].real.value
+    found = results["authenticity(random-conv)"]
+    assert found.estimate.value == pytest.approx(found.real.value, abs=0.05)  # all held-out items, and half of them
+    assert results[MAYBE].estimate.low > 1  # each lies nearest to itself
 
 
 def test_everything_is_measured_if_asked_for(small_runs: Any, digits: Dataset) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom, mannwhitneyu, norm
 from sklearn.cluster import KMeans
 
-from ficta.metrics.copying import closer_share, copying_test, preference
+from ficta.metrics.copying import closer_share, copying_test, heldout_share, preference_chance
 from ficta.metrics.neighbours import nearest
 
 DISTANCES = st.lists(st.integers(0, 6), min_size=1, max_size=12)  # few values: ties are common
@@ -36,16 +36,13 @@ def test_closer_share_of_equals_and_of_copies() -> None:
 
 
 @pytest.mark.parametrize(("train", "heldout"), [(2000, 256), (64, 81), (5, 40)])
-def test_preference_is_the_hypergeometric_test(train: int, heldout: int) -> None:
+def test_the_chance_of_a_preference_is_hypergeometric(train: int, heldout: int) -> None:
     for seed in range(20):
-        met = np.random.default_rng(seed).integers(train + heldout, size=60)
-        found = preference(met, train, heldout)
-        different = np.unique(met)
-        of_heldout = int((different >= train).sum())
-        expected = hypergeom.cdf(of_heldout, train + heldout, heldout, len(different))
-        assert found.chance == pytest.approx(expected, rel=1e-9)
-        assert (found.met, found.met_heldout) == (len(different), of_heldout)
-        assert found.ratio == pytest.approx(of_heldout / len(different) / (heldout / (train + heldout)))
+        nearest_items = np.random.default_rng(seed).integers(train + heldout, size=60)
+        met = np.unique(nearest_items)
+        of_heldout = int((met >= train).sum())
+        expected = hypergeom.cdf(of_heldout, train + heldout, heldout, len(met))
+        assert preference_chance(nearest_items, train, heldout) == pytest.approx(expected, rel=1e-9)
 
 
 def test_blurred_items_lie_close_but_prefer_nothing_and_copies_prefer_training_items() -> None:
@@ -53,12 +50,32 @@ def test_blurred_items_lie_close_but_prefer_nothing_and_copies_prefer_training_i
     real = np.concatenate([train, heldout])
     blurred = normal(3, 300, 0.3)
     assert closer_share(nearest(blurred, train).distance, nearest(heldout, train).distance).mean() > 0.6
-    assert preference(nearest(blurred, real).which, 500, 200).chance > 0.05
-    copies = preference(nearest(train[:100] + 0.01, real).which, 500, 200)
-    assert copies.ratio == 0
-    assert copies.chance < 1e-9
-    with pytest.raises(ValueError, match="0 held-out items"):
-        preference(np.zeros(3, int), 5, 0)
+    assert preference_chance(nearest(blurred, real).which, 500, 200) > 0.05
+    assert preference_chance(nearest(train[:100] + 0.01, real).which, 500, 200) < 1e-9
+
+
+def test_the_share_of_held_out_items_does_not_depend_on_how_many_samples_there_are() -> None:
+    draws = np.random.default_rng(8)
+    copied = draws.integers(100, size=20_000)  # of a hundred training items
+    free = draws.integers(3000, size=20_000)
+    mixed = np.where(draws.random(20_000) < 0.7, copied, free)
+    few, many = (heldout_share(mixed[:n], 2000, 1000) for n in (1000, 20_000))
+    for found in (few, many):
+        assert found.value == pytest.approx(0.3, abs=0.06)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < 0.3 < found.high
+    assert heldout_share(copied, 2000, 1000).value == 0
+    free_share = heldout_share(free, 2000, 1000)
+    assert free_share.value == pytest.approx(1, abs=0.05)
+
+
+def test_too_few_items_say_nothing_of_what_is_preferred() -> None:
+    with pytest.raises(ValueError, match=r"1 different real items, 0\.3 of which"):
+        heldout_share(np.zeros(500, int), 2000, 1000)
+    for check in (preference_chance, heldout_share):
+        with pytest.raises(ValueError, match="0 held-out items"):
+            check(np.zeros(3, int), 5, 0)
 
 
 def u_score(samples: np.ndarray, heldout: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ficta.metrics.intervals import Estimate, bootstrap_mean, exact_share, repeats
+from ficta.metrics.intervals import Estimate, bootstrap_mean, bootstrap_ratio, repeats
 
 
 def test_repeats_give_students_interval() -> None:
@@ -30,15 +30,17 @@ def test_the_truth_is_covered(interval: object, n: int) -> None:
     assert 0.90 <= np.mean([low <= 3.0 <= high for _, low, high, _ in found]) <= 0.99
 
 
-@pytest.mark.parametrize(("found", "of"), [(0, 20), (3, 20), (20, 20), (1, 1)])
-def test_a_share_has_the_exact_interval_of_scipy(found: int, of: int) -> None:
-    expected = stats.binomtest(found, of).proportion_ci(0.95, method="exact")
-    share = exact_share(found, of)
-    assert share[:3] == pytest.approx((found / of, expected.low, expected.high))
-    assert share.error is not None
-    assert share.error > 0
-    with pytest.raises(ValueError, match="no draws"):
-        exact_share(0, 0)
+def test_the_bootstrap_of_a_ratio_of_many_pairs_is_that_of_the_delta_method() -> None:
+    draws = np.random.default_rng(3)
+    wholes = draws.integers(1, 5, 2000).astype(float)
+    parts = wholes * (draws.random(2000) < 0.3)
+    found = bootstrap_ratio(parts, wholes)
+    ratio = parts.sum() / wholes.sum()
+    error = (parts - ratio * wholes).std(ddof=1) / wholes.mean() / np.sqrt(2000)
+    assert found.value == pytest.approx(ratio)
+    assert found.error == pytest.approx(error, rel=0.1)
+    assert found[1:3] == pytest.approx((ratio - 1.96 * error, ratio + 1.96 * error), abs=0.2 * error)
+    assert bootstrap_ratio(parts[:1], wholes[:1])[1:] == (None, None, None)
 
 
 def test_an_estimate_in_another_unit() -> None:

@@ -15,6 +15,7 @@ from ficta.data.ingest import ingest
 from ficta.models.gan import Gan
 from ficta.models.registry import build
 from ficta.train.observe import Signs
+from ficta.train.verdicts import judge
 
 CPU = torch.device("cpu")
 
@@ -54,9 +55,24 @@ def test_copies_lie_closer_than_anything_held_out(digits: Dataset) -> None:
     found = signs(digits, train=200).of(copies, gan(digits))
     assert found["closer_to_training_ratio"] == 1
     assert found["preference_chance"] < 1e-6
+    assert found["nearness_ratio"] == 0
     few = signs(digits, train=64, validation=3).of(copies, gan(digits))  # with hardly anything held out
     assert few["closer_to_training_ratio"] == 1
+    assert few["nearness_ratio"] == 0
     assert not few.keys() & {"overfit_ratio", "preference_chance"}
+
+
+@pytest.mark.parametrize(
+    ("copied", "share", "verdict"),
+    [(10, 1.0, "copying"), (60, 1.0, "copying"), (10, 0.4, "copying"), (0, 0.0, "healthy")],
+)
+def test_copies_of_a_few_items_are_copies_too(digits: Dataset, copied: int, share: float, verdict: str) -> None:
+    made = digits.splits["test"].read(0, 180)
+    if copied:
+        count = round(share * len(made))
+        made[:count] = digits.splits["train"].read(0, copied)[np.arange(count) % copied]
+    found = {"losses": {}, **signs(digits).of(made, gan(digits)), "spread_ratio": 1.0, "coverage_ratio": 1.0}
+    assert judge({"seen": 90_000, **found}, [{"seen": 80_000, **found}], 100_000).name == verdict
 
 
 def test_few_kinds_cover_little_though_they_differ(digits: Dataset) -> None:
@@ -86,5 +102,5 @@ def test_a_discriminator_that_knows_its_training_items_by_heart_overfits(
 
 def test_without_held_out_items_what_is_left_is_measured(digits: Dataset) -> None:
     found = signs(digits, validation=0).of(digits.splits["test"].read(0, 64), gan(digits))
-    assert found.keys() == {"coverage_ratio", "closer_to_training_ratio", "kernel_distance"}
+    assert found.keys() == {"coverage_ratio", "closer_to_training_ratio", "nearness_ratio", "kernel_distance"}
     assert signs(digits, train=3, validation=0).of(digits.splits["test"].read(0, 64), gan(digits)) == {}

@@ -88,7 +88,6 @@ def test_a_run_whose_samples_never_resembled_the_data_has_until_the_middle() -> 
     ("name", "bad", "good", "verdict"),
     [
         ("coverage_ratio", 0.04, 0.2, "collapsed"),
-        ("closer_to_training_ratio", 0.7, 0.5, "copying"),
         ("overfit_ratio", 0.7, 0.5, "discriminator overfits"),
     ],
 )
@@ -107,32 +106,38 @@ def test_signs_must_show_in_two_reports_after_the_run_has_settled(
 
 
 def test_samples_that_lie_close_to_everything_are_no_copies() -> None:
-    def close(*chances: float) -> Verdict:
-        reports = enumerate(chances)
-        return judged(*(line(300 + n, closer_to_training_ratio=0.8, preference_chance=chance) for n, chance in reports))
+    def close(name: str, *values: float) -> Verdict:
+        reports = enumerate(values)
+        return judged(*(line(300 + n, closer_to_training_ratio=0.8, **{name: value}) for n, value in reports))
 
-    found = close(1e-3, 1e-4)
-    assert (found.name, dict(found.evidence)) == (
-        "copying",
-        {"closer_to_training_ratio": 0.8, "preference_chance": 1e-4},
-    )
-    assert close(0.3, 1e-4).name == close(1e-4, 0.02).name == "healthy"
+    for name, little, much in (("preference_chance", 1e-4, 0.3), ("nearness_ratio", 0.1, 0.9)):
+        found = close(name, 2 * little, little)
+        assert (found.name, dict(found.evidence)) == ("copying", {"closer_to_training_ratio": 0.8, name: little})
+        assert close(name, much, little).name == close(name, little, much).name == "healthy"
+
+
+def covering(*shares: float) -> str:
+    return judged(*(line(500 + 10 * n, coverage_ratio=share) for n, share in enumerate(shares))).name
+
+
+def spreading(*shares: float) -> str:
+    return judged(*(line(500 + 10 * n, coverage_ratio=0.0, spread_ratio=share) for n, share in enumerate(shares))).name
 
 
 def test_what_exceeds_all_before_is_learning_and_what_only_varies_is_not() -> None:
-    def covering(*shares: float) -> Verdict:
-        return judged(*(line(500 + 10 * n, coverage_ratio=share) for n, share in enumerate(shares)))
+    assert covering(0.0, 0.01, 0.02, 0.03) == "healthy"
+    assert covering(0.0, 0.01) == "collapsed"  # hardly anything
+    assert covering(0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 0.03) == "collapsed"  # it was there before
+    assert spreading(0.1, 0.1, 0.12) == "healthy"
+    assert spreading(0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.12) == "collapsed"
+    assert spreading(0.0, 0.0, 0.0) == "collapsed"  # a dead generator does not spread
 
-    assert covering(0.0, 0.01, 0.02, 0.03).name == "healthy"
-    assert covering(0.0, 0.01).name == "collapsed"  # hardly anything
-    assert covering(0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 0.03).name == "collapsed"  # it was there before
 
-    def spreading(*shares: float) -> Verdict:
-        reports = enumerate(shares)
-        return judged(*(line(500 + 10 * n, coverage_ratio=0.0, spread_ratio=share) for n, share in reports))
-
-    assert spreading(0.1, 0.1, 0.12).name == "healthy"
-    assert spreading(0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.12).name == "collapsed"
+def test_a_run_that_falls_after_it_has_risen_is_called_at_once() -> None:
+    rising = [0.1 * n for n in range(10)]
+    assert covering(*rising, 0.0) == "healthy"  # one report may be an accident
+    assert covering(*rising, 0.0, 0.0) == "collapsed"
+    assert spreading(*rising, 0.02, 0.02) == "collapsed"
 
 
 def held(*costs: float) -> list[dict[str, Any]]:
@@ -157,7 +162,7 @@ def test_the_worst_comes_first() -> None:
         ("spread_ratio", 0.1, "collapsed"),
     ):
         for entry in flat:
-            entry[name] = value
+            entry |= {name: value, "nearness_ratio": 0.0}
         assert judged(*flat).name == verdict
     flat[-1]["losses"] = {"elbo": math.nan}
     assert judged(*flat).name == "diverged"

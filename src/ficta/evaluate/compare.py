@@ -128,4 +128,5 @@ def _error(result: Mapping[str, Any]) -> tuple[float, float] | None:
         return None
     protocol = result.get("protocol", {})
     repeated = protocol.get("parts") or protocol.get("seeds")
-    return float(result["error"]), (repeated or result["n"]) - 1
+    freedom = (repeated or result["n"]) - 1
+    return (float(result["error"]), freedom) if freedom > 0 else None

@@ -97,6 +97,11 @@ class Ground:
         """Whether the run was trained with labels, and the real items have others."""
         return self.run is not None and _has_other_labels(self.run, self.dataset)
 
+    @property
+    def learnt_elsewhere(self) -> bool:
+        """Whether the run was trained on other data than it is judged by."""
+        return self.run is not None and self.run.data.get("content_hash") != self.dataset.report["content_hash"]
+
     def protocol(self, space: Extractor | None, **others: Any) -> dict[str, Any]:
         """All that two numbers must share to be compared, JSON types."""
         found: dict[str, Any] = {"features": f"{space.name}:{space.fingerprint}"} if space else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -41,17 +41,18 @@ def likelihood(ground: Ground) -> Iterator[Result]:
         yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=OTHER_LABELS)
         return
     begun = time.perf_counter()
-    found, floor, ceiling = (bounds(run, source, count, seed, ground.progress) for source in _sources(ground))
+    found = {which: bounds(run, source, count, seed, ground.progress) for which, source in _sources(ground).items()}
     values = _values(run)
     protocol = ground.protocol(None, values=values, seed=seed)
-    seconds = (time.perf_counter() - begun) / len(found)
-    for name in found:
+    names = list(found["samples"])
+    seconds = (time.perf_counter() - begun) / len(names)
+    for name in names:
         unit = "bits" if name == BITS else "nats"
         better = "" if name == "kl_nats" else "lower"
         called = f"{NAMES.get(name, 'distortion')}({values})"
-        costs = [costs[name] for costs in (found, floor, ceiling)]
+        costs = {which: of_items[name] for which, of_items in found.items()}
         yield _result(called, costs, unit, better, seed, seconds, protocol)
-    yield from _weighted(ground, run, values, protocol, BITS in found)
+    yield from _weighted(ground, run, values, protocol, BITS in names)
     if ground.asked.full and isinstance(run.family, Encodes):
         yield _active(ground, run, protocol)
 
@@ -67,24 +68,28 @@ def _weighted(
             reason = f"{values} is a cost and no likelihood: train with a likelihood, e.g. --set model.head=gaussian"
             yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=reason)
             continue
-        costs = [importance_weighted(run, source, count, k, seed, ground.progress) for source in _sources(ground)]
+        costs = {
+            which: importance_weighted(run, source, count, k, seed, ground.progress)
+            for which, source in _sources(ground).items()
+        }
         seconds = time.perf_counter() - begun
         described = {**protocol, "k": k, "items": count}
         scales = {"nats": 1.0, "bits": 1 / (run.codec.spec.size * math.log(2))}
         for unit in ("nats", "bits") if discrete else ("nats",):
             name = called if unit == "nats" else f"bits-per-dimension({values}, k={k})"
-            scaled = [part * scales[unit] for part in costs]
+            scaled = {which: of_items * scales[unit] for which, of_items in costs.items()}
             yield _result(name, scaled, unit, "lower", seed, seconds, described)
 
 
-def _sources(ground: Ground) -> tuple[Source, Source, Source]:
-    """Held-out items, training items, and held-out ones without structure."""
-    return ground.heldout, ground.train, ground.shuffled
+def _sources(ground: Ground) -> dict[str, Source]:
+    """Held-out items, those that the run has learnt from if they are at hand, and held-out ones without structure."""
+    learnt = {} if ground.learnt_elsewhere else {"real": ground.train}
+    return {"samples": ground.heldout, **learnt, "shuffled": ground.shuffled}
 
 
 def _result(
     name: str,
-    costs: Sequence[np.ndarray],
+    costs: Mapping[str, np.ndarray],
     unit: str,
     better: str,
     seed: int,
@@ -92,8 +97,9 @@ def _result(
     protocol: Mapping[str, object],
 ) -> Result:
     """Means of the costs of the items of each of ``_sources``."""
-    estimate, real, shuffled = (bootstrap_mean(part, seed) for part in costs)
-    return Result(name, estimate, unit, better, len(costs[0]), MEAN, seconds, protocol, real, shuffled)
+    found = {which: bootstrap_mean(values, seed) for which, values in costs.items()}
+    estimate, real, shuffled = (found.get(which) for which in ("samples", "real", "shuffled"))
+    return Result(name, estimate, unit, better, len(costs["samples"]), MEAN, seconds, protocol, real, shuffled)
 
 
 def _active(ground: Ground, run: Run, protocol: Mapping[str, object]) -> Result:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ficta.evaluate.bank import Bank, features
+from ficta.evaluate.classifier import Reader
 from ficta.evaluate.compared import MEAN, PARTS
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import described
-from ficta.metrics.copying import Cells, Placed, closer_share, preference
-from ficta.metrics.intervals import Estimate, bootstrap_mean, exact_share, repeats
+from ficta.metrics.copying import Cells, closer_share, heldout_share
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 from ficta.metrics.neighbours import Nearest, authentic, nearest
 
 SHOWN = 10  # samples beside their nearest training items
-EXACT = "over different real items, Clopper & Pearson"
-NAMES = ("closer-to-training", "authenticity", "held-out-share")
+OVER_ITEMS = "bootstrap over the real items nearest to samples"
 OTHER_DATA = "the run learnt from other data than it is judged by; leave --data out"
+TAUGHT = "the classifier has learnt from the training items, and its features with it; add another feature space"
 
 
 class Novelty(NamedTuple):
@@ -37,6 +38,44 @@ class Novelty(NamedTuple):
     closest: Image.Image | None
 
 
+class Case(NamedTuple):
+    """Some items, and the held-out ones that they are compared with.
+
+    Attributes:
+        items: features, float64 (n, d).
+        near: their nearest training items.
+        others: features of the held-out items, float64 (m, d).
+        near_others: their nearest training items.
+    """
+
+    items: np.ndarray
+    near: Nearest
+    others: np.ndarray
+    near_others: Nearest
+
+
+class Measure(NamedTuple):
+    """One number of a case.
+
+    Attributes:
+        name: of the number.
+        better: which way it is.
+        unit: empty for a pure number.
+        n: samples in each estimate.
+        method: how its interval comes about.
+        protocol: what belongs to it beside the space and the real items.
+        of: the number; a ``ValueError`` says why it is not defined.
+    """
+
+    name: str
+    better: str
+    unit: str
+    n: int
+    method: str
+    protocol: Mapping[str, Any]
+    of: Callable[[Case], Estimate]
+
+
 def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
     """Measures of novelty in the first feature space.
 
@@ -44,106 +83,112 @@ def novelty(ground: Ground, banks: Mapping[str, Bank]) -> Novelty:
         ground: what the evaluation stands on.
         banks: ``samples`` and ``shuffled`` items.
     """
-    space, seed = ground.spaces[0], ground.asked.seed
-    if ground.run is not None and ground.run.data.get("content_hash") != ground.dataset.report["content_hash"]:
-        names = [f"{name}({space.name})" for name in NAMES]
+    space = ground.spaces[0]
+    if ground.learnt_elsewhere:
+        unasked = _measures(ground, np.empty((0, space.size)), len(banks["samples"]))
         protocol = ground.protocol(space)
-        return Novelty([Result(name, None, "", "", 0, MEAN, 0.0, protocol, reason=OTHER_DATA) for name in names], None)
+        return Novelty([_result(ground, measure, {}, 0.0, protocol, OTHER_DATA) for measure in unasked], None)
     train, heldout = (
         features(source, len(source), [space], ground.progress)[space.name].astype(np.float64)
         for source in (ground.train, ground.heldout)
     )
-    begun = time.perf_counter()
-    ground.progress("novelty", 0, 4)
+    content = str(ground.dataset.report["content_hash"])
+    protocol = ground.protocol(space, train=described(ground.dataset.splits["train"], "train", content))
+    cases = _cases(ground, banks, train, heldout)
+    measures, results = list(_measures(ground, train, len(banks["samples"]))), []
+    for done, measure in enumerate(measures):
+        ground.progress("novelty", done, len(measures))
+        begun, found, reason = time.perf_counter(), dict[str, Estimate](), ""
+        for which, case in cases.items():
+            try:
+                found[which] = measure.of(case)
+            except ValueError as error:
+                reason = str(error) if which == "samples" else reason
+        results.append(_result(ground, measure, found, time.perf_counter() - begun, protocol, reason))
+    ground.progress("novelty", len(measures), len(measures))
+    return Novelty(results, _closest(ground, cases["samples"]))
+
+
+def _cases(ground: Ground, banks: Mapping[str, Bank], train: np.ndarray, heldout: np.ndarray) -> dict[str, Case]:
+    """Samples and shuffled items beside all held-out ones; as real items, one half of those beside the other."""
+    name, half = ground.spaces[0].name, len(heldout) // 2
     near_heldout = nearest(heldout, train)
-    half = len(heldout) // 2
-    closer = {"real": closer_share(near_heldout.distance[:half], near_heldout.distance[half:])}
-    new = {"real": authentic(heldout, train, near_heldout)}
-    near = {}
-    for done, which in enumerate(("samples", "shuffled"), 1):
-        ground.progress("novelty", done, 4)
-        near[which] = nearest(banks[which].features[space.name], train)
-        closer[which] = closer_share(near[which].distance, near_heldout.distance)
-        new[which] = authentic(banks[which].features[space.name], train, near[which])
-    protocol = ground.protocol(
-        space, train=described(ground.dataset.splits["train"], "train", str(ground.dataset.report["content_hash"]))
-    )
-    seconds = (time.perf_counter() - begun) / 2
-    results = []
-    for name, better, values in (("closer-to-training", "near 0.5", closer), ("authenticity", "", new)):
-        estimates = {which: bootstrap_mean(found, seed) for which, found in values.items()}
-        count = len(values["samples"])
-        results.append(
-            Result(
-                f"{name}({space.name})",
-                estimates["samples"],
-                "",
-                better,
-                count,
-                MEAN,
-                seconds,
-                protocol,
-                estimates["real"],
-                estimates["shuffled"],
-            )
-        )
-    results.append(_preference(ground, banks, near, heldout, near_heldout, protocol))
-    if ground.asked.full:
-        judged = {which: banks[which].features[space.name] for which in ("samples", "shuffled")}
-        results.append(_copying(ground, judged, heldout, train, protocol))
-    ground.progress("novelty", 4, 4)
-    found = near["samples"]
-    order = np.argsort(found.distance, kind="stable")[:SHOWN]
-    samples = [ground.samples.read(int(row), int(row) + 1) for row in order]
-    copied = [ground.train.read(int(row), int(row) + 1) for row in found.which[order]]
-    usual = float(np.median(near_heldout.distance)) or 1.0
-    captions = [*(f"{found.distance[row] / usual:.2f}" for row in order), *["training"] * len(order)]
-    sheet = ground.dataset.codec.preview(np.concatenate(samples + copied), len(order), captions)
-    return Novelty(results, sheet)
-
-
-def _preference(
-    ground: Ground,
-    banks: Mapping[str, Bank],
-    near: Mapping[str, Nearest],
-    heldout: np.ndarray,
-    near_heldout: Nearest,
-    protocol: Mapping[str, Any],
-) -> Result:
-    """Share of held-out items among the real items nearest to samples; real ones are half of the held-out items."""
-    begun = time.perf_counter()
-    space, train, half = ground.spaces[0].name, len(ground.train), len(heldout) // 2
     found = {}
-    cases = {which: (near[which], banks[which].features[space], heldout) for which in ("samples", "shuffled")}
-    first = Nearest(near_heldout.distance[:half], near_heldout.which[:half])
-    for which, (near_train, items, others) in {**cases, "real": (first, heldout[:half], heldout[half:])}.items():
-        near_others = nearest(items, others)
-        closer = near_others.distance < near_train.distance
-        met = preference(np.where(closer, train + near_others.which, near_train.which), train, len(others))
-        found[which] = exact_share(met.met_heldout, met.met).scaled((train + len(others)) / len(others)), met.met
-    (estimate, n), (real, _), (shuffled, _) = (found[which] for which in ("samples", "real", "shuffled"))
-    seconds = time.perf_counter() - begun
-    return Result(f"held-out-share({space})", estimate, "", "near 1", n, EXACT, seconds, protocol, real, shuffled)
+    for which in ("samples", "shuffled"):
+        items = banks[which].features[name].astype(np.float64)
+        found[which] = Case(items, nearest(items, train), heldout, near_heldout)
+    first, second = (Nearest(*(values[part] for values in near_heldout)) for part in (slice(half), slice(half, None)))
+    return {**found, "real": Case(heldout[:half], first, heldout[half:], second)}
 
 
-def _copying(
-    ground: Ground, items: Mapping[str, np.ndarray], heldout: np.ndarray, train: np.ndarray, protocol: Mapping[str, Any]
+def _measures(ground: Ground, train: np.ndarray, count: int) -> Iterator[Measure]:
+    """Those that are asked for, of so many samples."""
+    seed, n = ground.asked.seed, ground.n
+
+    def closer(case: Case) -> Estimate:
+        return bootstrap_mean(closer_share(case.near.distance, case.near_others.distance), seed)
+
+    def share(case: Case) -> Estimate:
+        if isinstance(ground.spaces[0], Reader):
+            raise ValueError(TAUGHT)
+        of_others = nearest(case.items, case.others)
+        is_closer = of_others.distance < case.near.distance
+        which = np.where(is_closer, len(train) + of_others.which, case.near.which)
+        return heldout_share(which, len(train), len(case.others), seed)
+
+    def copying(case: Case) -> Estimate:
+        cells = Cells(train, seed=seed)
+        baseline = cells.place(case.others, case.near_others.distance)
+        placed = cells.place(case.items, case.near.distance)
+        starts = range(0, max(1, len(case.items) - n + 1), n)
+        return repeats([cells.z_score(placed.part(start, start + n), baseline) for start in starts])
+
+    yield Measure("closer-to-training", "near 0.5", "", count, MEAN, {}, closer)
+    yield Measure(
+        "authenticity",
+        "",
+        "",
+        count,
+        MEAN,
+        {},
+        lambda case: bootstrap_mean(authentic(case.items, train, case.near), seed),
+    )
+    yield Measure("held-out-share", "near 1", "", count, OVER_ITEMS, {"seed": seed}, share)
+    if ground.asked.full:
+        settings = {"n": n, "parts": ground.asked.parts, "seed": seed}
+        yield Measure("copying-test", "near 0", "sd", n, PARTS, settings, copying)
+
+
+def _result(
+    ground: Ground,
+    measure: Measure,
+    found: Mapping[str, Estimate],
+    seconds: float,
+    protocol: Mapping[str, Any],
+    reason: str,
 ) -> Result:
-    """The test for each part of the items; of real ones, for one half of the held-out items against the other."""
-    begun = time.perf_counter()
-    n, found, reason = ground.n, dict[str, Estimate](), ""
-    cells = Cells(train, seed=ground.asked.seed)
-    baseline, half = cells.place(heldout), len(heldout) // 2
-    try:
-        halves = (Placed(*(values[part] for values in baseline)) for part in (slice(half), slice(half, None)))
-        found["real"] = repeats([cells.z_score(*halves)])
-        for which, features in items.items():
-            parts = [features[start : start + n] for start in range(0, len(features) - n + 1, n)]
-            found[which] = repeats([cells.z_score(cells.place(part), baseline) for part in parts])
-    except ValueError as error:
-        reason = str(error)
-    full = {**protocol, "n": n, "parts": ground.asked.parts, "seed": ground.asked.seed}
+    """A measure of samples beside that of real and shuffled items, as far as it is defined for each."""
     estimate, real, shuffled = (found.get(which) for which in ("samples", "real", "shuffled"))
-    seconds = time.perf_counter() - begun
-    name = f"copying-test({ground.spaces[0].name})"
-    return Result(name, estimate, "sd", "near 0", n, PARTS, seconds, full, real, shuffled, reason)
+    return Result(
+        f"{measure.name}({ground.spaces[0].name})",
+        estimate,
+        measure.unit,
+        measure.better,
+        measure.n,
+        measure.method,
+        seconds,
+        {**protocol, **measure.protocol},
+        real,
+        shuffled,
+        reason,
+    )
+
+
+def _closest(ground: Ground, case: Case) -> Image.Image:
+    """The samples that lie closest to training items above those."""
+    order = np.argsort(case.near.distance, kind="stable")[:SHOWN]
+    samples = [ground.samples.read(int(row), int(row) + 1) for row in order]
+    copied = [ground.train.read(int(row), int(row) + 1) for row in case.near.which[order]]
+    usual = float(np.median(case.near_others.distance)) or 1.0
+    captions = [*(f"{case.near.distance[row] / usual:.2f}" for row in order), *["training"] * len(order)]
+    return ground.dataset.codec.preview(np.concatenate(samples + copied), len(order), captions)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ficta.metrics.arrays import checked, pair
+from ficta.metrics.intervals import Estimate, bootstrap_ratio
 from ficta.metrics.neighbours import nearest
 
 LEAST = 5  # items of each kind in a cell that counts
+EXPECTED = 3  # held-out items that must be expected among those nearest to samples, if their share is to mean anything
 
 
 def closer_share(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
@@ -34,52 +36,66 @@ def closer_share(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
     return np.asarray(1 - (below + up_to) / (2 * len(heldout)))
 
 
-class Preference(NamedTuple):
-    """Whether samples lie nearest to items that were trained on, or to any.
-
-    Attributes:
-        ratio: share of held-out items among the real items that are nearest to some sample, over their share of all
-            real items: 1 if it makes no difference to the samples what was trained on, 0 if all lie nearest to a
-            training item.
-        chance: to get so few held-out ones or fewer where it makes no difference, (0, 1].
-        met: real items that are nearest to some sample.
-        met_heldout: held-out ones among them.
-    """
-
-    ratio: float
-    chance: float
-    met: int
-    met_heldout: int
-
-
-def preference(nearest_items: np.ndarray, train: int, heldout: int) -> Preference:
-    """Whether samples prefer the items that were trained on, by an exact test.
+def preference_chance(nearest_items: np.ndarray, train: int, heldout: int) -> float:
+    """Chance that samples lie nearest to so few held-out items, if they know nothing of which items were trained on.
 
     Distances alone mislead where samples are plain: blurred ones lie close to everything, training items and held-out
-    ones alike. Counting which of both is nearest is the holdout comparison of Platzer & Reutterer 2021
-    (arXiv:2104.00635), here over different items met, since many samples may share one: if samples know
-    nothing of which items were trained on, those met are a random choice of all, and the held-out ones among them
-    follow the hypergeometric distribution.
+    ones alike. If it makes no difference to the samples what was trained on, the different real items that are nearest
+    to some sample are a random choice of all, and the held-out ones among them follow the hypergeometric distribution.
+    Exact in a feature space that knows nothing of it either; blind to copies of a few items, since each counts once.
 
     Args:
         nearest_items: of each sample the number of its nearest real item, int (n,): training items come first.
         train: number of training items.
         heldout: number of held-out items.
 
+    Returns:
+        Probability of as few held-out items or fewer, [0, 1].
+
     Raises:
         ValueError: no sample, or no held-out item.
     """
-    if not len(nearest_items) or not heldout:
-        raise ValueError(f"{len(nearest_items)} samples and {heldout} held-out items; give some of both")
+    _check_preference(nearest_items, heldout)
     met = np.unique(nearest_items)
-    found, total = int((met >= train).sum()), train + heldout
-    every = _log_choices(total, len(met))
+    found, every = int((met >= train).sum()), _log_choices(train + heldout, len(met))
     ways = (
         _log_choices(heldout, few) + _log_choices(train, len(met) - few) - every
         for few in range(max(0, len(met) - train), found + 1)
     )
-    chance = min(1.0, math.fsum(math.exp(log) for log in ways))
-    return Preference(found / len(met) * total / heldout, chance, len(met), found)
+    return min(1.0, math.fsum(math.exp(log) for log in ways))  # scipy.stats takes a second to import
+
+
+def heldout_share(nearest_items: np.ndarray, train: int, heldout: int, seed: int = 0) -> Estimate:
+    """Share of samples that lie nearest to a held-out item, over the share that held-out items are of all.
+
+    1 if it makes no difference to the samples what was trained on, 0 if each lies nearest to a training item. Counting
+    which of both is nearest is the holdout comparison of Platzer & Reutterer 2021 (arXiv:2104.00635). Samples that
+    share their nearest item stand or fall together, so that the interval is that of a bootstrap over the items.
+
+    Args:
+        nearest_items: of each sample the number of its nearest real item, int (n,): training items come first.
+        train: number of training items.
+        heldout: number of held-out items.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no sample or held-out item, or nearest to so few different items that fewer than 3 held-out ones
+            are expected among them.
+    """
+    _check_preference(nearest_items, heldout)
+    met, counts = np.unique(nearest_items, return_counts=True)
+    expected = len(met) * heldout / (train + heldout)
+    if expected < EXPECTED:
+        raise ValueError(
+            f"the samples lie nearest to {len(met)} different real items, {expected:.1f} of which would be held-out "
+            f"ones by chance, and {EXPECTED} are needed: take more samples"
+        )
+    return bootstrap_ratio(counts * (met >= train), counts, seed).scaled((train + heldout) / heldout)
+
+
+def _check_preference(nearest_items: np.ndarray, heldout: int) -> None:
+    if not len(nearest_items) or not heldout:
+        raise ValueError(f"{len(nearest_items)} samples and {heldout} held-out items; give some of both")
 
 
 def _log_choices(n: int, k: int) -> float:
@@ -109,7 +125,8 @@ def copying_test(samples: np.ndarray, heldout: np.ndarray, train: np.ndarray, ce
         ValueError: no cell holds at least 5 samples and 5 held-out items; unlike numbers of features; NaN.
     """
     divided = Cells(train, cells, seed)
-    return divided.z_score(divided.place(samples), divided.place(heldout))
+    placed = (divided.place(items, nearest(items, train).distance) for items in (samples, heldout))
+    return divided.z_score(*placed)
 
 
 class Placed(NamedTuple):
@@ -123,6 +140,10 @@ class Placed(NamedTuple):
     cell: np.ndarray
     distance: np.ndarray
 
+    def part(self, start: int, stop: int) -> Placed:
+        """Some of them."""
+        return Placed(self.cell[start:stop], self.distance[start:stop])
+
 
 class Cells:
     """The space divided for ``copying_test``, once for any number of tests."""
@@ -134,10 +155,10 @@ class Cells:
         self._train = checked(train)
         self._clusters = KMeans(min(cells, len(train)), n_init=1, random_state=seed).fit(self._train)
 
-    def place(self, items: np.ndarray) -> Placed:
-        """Find the cell and the nearest training item of features float (n, d)."""
-        items, train = pair(items, self._train)
-        return Placed(self._clusters.predict(items), nearest(items, train).distance)
+    def place(self, items: np.ndarray, distance: np.ndarray) -> Placed:
+        """Find the cells of features float (n, d), whose distances to their nearest training items are known."""
+        items, _ = pair(items, self._train)
+        return Placed(self._clusters.predict(items), distance)
 
     def z_score(self, samples: Placed, heldout: Placed) -> float:
         """See ``copying_test``."""

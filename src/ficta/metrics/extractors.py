@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ CHUNK = 256  # items at a time
 SIDE = 32  # pixels that pictures are brought to
 CHANNELS = (32, 64, FEATURES)  # of the random network's stages, each of which halves the sides
 WHITENED_FROM = 5_000  # items at most that the whitening is learnt from
+WHITENED_VALUES = 100_000_000  # values at most in these together
 LEAST_VARIANCE = 1e-6  # of the largest component's; smaller ones are rounding
 
 
@@ -54,17 +56,18 @@ class Pixels(Extractor):
     name = "pixels"
 
     def __init__(self, items: np.ndarray) -> None:
-        """Learn from items uint8 (n, *shape), n >= 2; the first 5,000 of them count.
+        """Learn from items uint8 (n, *shape), n >= 2; the first 5,000 of them count, fewer of very large ones.
 
-        Of items of many values (above about 1,000) the components are found by a randomised method with a fixed seed,
-        as all of them would take minutes.
+        Of items of many values the components are found by a randomised method with a fixed seed, as all of them would
+        take minutes.
 
         Raises:
             ValueError: fewer than two items, or all of them the same.
         """
         from sklearn.decomposition import PCA  # slow to import
 
-        flat = as_unit(items[:WHITENED_FROM]).flatten(1)
+        most = max(2 * FEATURES, WHITENED_VALUES // max(1, math.prod(items.shape[1:])))
+        flat = as_unit(items[: min(WHITENED_FROM, most)]).flatten(1).double()
         if len(flat) < 2 or not bool(flat.std(0).any()):
             raise ValueError(f"{len(flat)} items without any difference; whitening needs some")
         self._shape = items.shape[1:]

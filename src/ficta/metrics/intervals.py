@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -65,21 +64,24 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high), error)
 
 
-def exact_share(found: int, of: int) -> Estimate:
-    """Share ``found / of`` of independent draws, with the interval of Clopper & Pearson (1934), never too short.
+def bootstrap_ratio(parts: np.ndarray, wholes: np.ndarray, seed: int = 0) -> Estimate:
+    """Sum of parts over sum of wholes with the percentile interval of a bootstrap over their pairs.
 
-    The standard error is that of a normal distribution with such an interval, which is never 0.
-
-    Raises:
-        ValueError: no draw.
+    Args:
+        parts: float (n,), n >= 1.
+        wholes: float (n,), above 0.
+        seed: of the resampling.
     """
-    if of < 1:
-        raise ValueError("a share of no draws")
-    tail = (1 - LEVEL) / 2
-    share = found / of
-    low = float(stats.beta.ppf(tail, found, of - found + 1)) if found else 0.0
-    high = float(stats.beta.isf(tail, found + 1, of - found)) if found < of else 1.0
-    return Estimate(share, low, high, (high - low) / (2 * float(stats.norm.isf(tail))))
+    ratio = float(parts.sum() / wholes.sum())
+    if len(parts) == 1:
+        return Estimate(ratio, None, None)
+    draws, found = np.random.default_rng(seed), []
+    for _ in range(RESAMPLES // BLOCK):
+        rows = draws.integers(len(parts), size=(BLOCK, len(parts)))
+        found.append(parts[rows].sum(1) / wholes[rows].sum(1))
+    ratios = np.concatenate(found)
+    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(ratio, float(low), float(high), float(ratios.std(ddof=1)))
 
 
 def repeats(values: Sequence[float]) -> Estimate:
@@ -94,6 +96,8 @@ def repeats(values: Sequence[float]) -> Estimate:
     Raises:
         ValueError: no value, or one that is not finite.
     """
+    from scipy import stats  # slow to import, and training takes other measures that import this module
+
     found = np.asarray(values, np.float64)
     if not len(found) or not np.isfinite(found).all():
         raise ValueError(f"estimates that are not finite: {found.tolist()}")

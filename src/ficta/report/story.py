@@ -142,9 +142,9 @@ SIGNS = {  # cheap measures of a report, in words
         "held-out samples that lie further from the training data than generated ones",
         "of them, 50% is as new as real",
     ),
-    "preference_chance": (
-        "chance that samples prefer training items to held-out ones so much without knowing them",
-        "",
+    "nearness_ratio": (
+        "distance to the nearest training item that a quarter of the samples keeps below",
+        "of the distances between training items",
     ),
     "overfit_ratio": ("how far the discriminator takes held-out samples for generated ones", "of the way"),
 }
@@ -155,7 +155,7 @@ def measured_lately(run: Facts) -> list[tuple[str, str]]:
     last = run.history[-1] if run.history else {}
     names = [name for name in last if name.startswith("heldout_")]
     rows = [(name_and_unit(name)[0], quantity(name, last[name])) for name in names]
-    return rows + [(said, f"{last[name]:.0%} {of}".rstrip()) for name, (said, of) in SIGNS.items() if name in last]
+    return rows + [(said, f"{last[name]:.0%} {of}") for name, (said, of) in SIGNS.items() if name in last]
 
 
 def happened(run: Facts) -> str:

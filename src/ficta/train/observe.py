@@ -13,7 +13,7 @@ from ficta.base.seeds import mix
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Store
-from ficta.metrics.copying import closer_share, preference
+from ficta.metrics.copying import closer_share, preference_chance
 from ficta.metrics.distance import kernel_distance
 from ficta.metrics.extractors import BUILTIN
 from ficta.metrics.neighbours import fellows, nearest, overlap
@@ -26,7 +26,8 @@ SIGN_ITEMS = 256  # samples and held-out items that the cheap measures look at
 KNOWN_ITEMS = 2000  # training items that samples might be copies of
 LEAST_UNSEEN = 16  # held-out items whose logits have a mean
 LEAST_HELDOUT = 64  # with fewer held-out items, training items and their fellows take their place
-TOLD = 2.0  # standard errors that the discriminator's mean logits of real and made items must lie apart
+TOLD = 4.0  # standard errors that mean logits of learnt and made items must lie apart, so that their quotients hold
+QUARTER = 0.25  # of the samples: so many copies are enough
 REACH = 5  # which nearest neighbour bounds an item's reach
 SPREAD_ITEMS = 128  # enough for a mean over 8,128 pairs
 
@@ -109,7 +110,7 @@ class Signs:
         enough = len(held) >= LEAST_HELDOUT
         self._heldout = self._space.features(held).astype(np.float64) if enough else self._known[:SIGN_ITEMS]
         self._novel = self._novelty(self._heldout) if enough else np.ones(1)
-        self._real = np.concatenate([self._known, self._heldout]) if enough else None
+        self._compared = self._space.features(held).astype(np.float64) if len(held) >= LEAST_UNSEEN else None
 
     def _novelty(self, features: np.ndarray) -> np.ndarray:
         """Distance of each item to its nearest training item, in units of that one's distance to its own nearest.
@@ -137,10 +138,12 @@ class Signs:
         found["kernel_distance"] = kernel_distance(features, self._heldout)
         count = min(len(features), len(self._heldout))
         found["coverage_ratio"] = overlap(features[:count], self._heldout[:count], REACH).coverage
-        found["closer_to_training_ratio"] = float(closer_share(self._novelty(features), self._novel).mean())
-        if self._real is not None:
-            which = nearest(features, self._real).which
-            found["preference_chance"] = preference(which, len(self._known), len(self._heldout)).chance
+        novelty = self._novelty(features)
+        found["closer_to_training_ratio"] = float(closer_share(novelty, self._novel).mean())
+        found["nearness_ratio"] = float(np.quantile(novelty, QUARTER))
+        if self._compared is not None:
+            which = nearest(features, np.concatenate([self._known, self._compared])).which
+            found["preference_chance"] = preference_chance(which, len(self._known), len(self._compared))
         return found
 
     @torch.no_grad()
@@ -148,7 +151,7 @@ class Signs:
         """How far the discriminator takes held-out items for samples (Karras et al. 2020, arXiv:2006.06676, Eq. 1).
 
         (learnt - unseen) / (learnt - made) of the mean logits: 0 without overfitting, 1 if unseen items count as made.
-        Nothing if it does not tell learnt from made by more than chance, as the quotient would be one of noise.
+        Nothing if learnt and made lie hardly further apart than chance moves the means: the quotient would be noise.
         """
         assert isinstance(family, Discriminates)
         condition = family.spec.condition
@@ -158,7 +161,7 @@ class Signs:
             for stored, labels in (self._learnt, self._unseen, made)
         ]
         learnt, unseen, fake = (float(values.mean()) for values in logits)
-        error = math.sqrt(sum(float(values.var()) / len(values) for values in (logits[0], logits[2])))
+        error = math.sqrt(sum(float(values.var()) / len(values) for values in logits))
         told = learnt - fake
         return {"overfit_ratio": (learnt - unseen) / told} if told > TOLD * error else {}
 

@@ -17,7 +17,8 @@ LEARNING = 0.02  # … while the last five reports have not brought that share s
 SPREADING = 0.15  # nor the samples' spread by this share of itself
 LOOKED_BACK = 5
 COPYING = 0.6  # share of held-out items further from the training items than samples are; a half is as new as real
-CHANCE = 0.01  # … unless samples would prefer training items to held-out ones as much as they do this often by chance
+CHANCE = 0.01  # … if by chance they would prefer training items to held-out ones so much at most this often,
+EXACT = 0.5  # or a quarter of them lies so near, in units of the training items' distances among themselves
 OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
 SETTLED = 0.25  # share of the run after which a lack of spread counts; every generator starts without any
 UNBEGUN = 0.5  # the same share for a run whose samples never resembled the data: it may be slow
@@ -43,7 +44,8 @@ def judge(line: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]], target:
 
     Args:
         line: newest report: ``seen``, ``losses``, and where measured ``spread_ratio``, ``coverage_ratio``,
-            ``closer_to_training_ratio``, ``preference_chance``, ``overfit_ratio`` and ``heldout_negative_elbo_nats``.
+            ``closer_to_training_ratio``, ``preference_chance``, ``nearness_ratio``, ``overfit_ratio`` and
+            ``heldout_negative_elbo_nats``.
         earlier: reports before it, oldest first.
         target: samples that the run is to see.
 
@@ -114,28 +116,35 @@ def _collapsed(recent: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[st
 
 
 def _is_learning(reports: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether over the last reports samples came to cover more of the data, or to differ more, than ever before."""
+    """Whether samples have lately come to cover more of the data, or to differ more, than ever before."""
     covered, ratios = (
         [float(entry[name]) for entry in reports if name in entry] for name in ("coverage_ratio", "spread_ratio")
     )
-    spread_before, spread = _record(ratios)
-    covered_before, cover = _record(covered)
-    return spread >= (1 + SPREADING) * spread_before or cover - covered_before >= LEARNING
+    spread_before, spread = _before_and_now(ratios)
+    covered_before, cover = _before_and_now(covered)
+    return spread > (1 + SPREADING) * spread_before or cover - covered_before >= LEARNING
 
 
-def _record(values: Sequence[float]) -> tuple[float, float]:
-    """The most before the last reports and the most in them; of few values, the first stands for those before."""
+def _before_and_now(values: Sequence[float]) -> tuple[float, float]:
+    """The most before the last reports, and in the newest two; of few values the first stands for those before."""
     start = max(1, len(values) - LOOKED_BACK)
-    return max(values[:start], default=1.0), max(values[start:], default=0.0)
+    return max(values[:start], default=math.inf), max(values[start:][-2:], default=0.0)
 
 
 def _copying(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
-    shares, chances = _two(recent, "closer_to_training_ratio"), _two(recent, "preference_chance")
-    if not shares or min(shares) < COPYING or max(chances, default=0.0) > CHANCE:
+    shares = _two(recent, "closer_to_training_ratio")
+    if not shares or min(shares) < COPYING:
         return None
+    evidence = {"closer_to_training_ratio": shares[-1]}
+    for name, most in (("preference_chance", CHANCE), ("nearness_ratio", EXACT)):
+        values = _two(recent, name)
+        if values and max(values) <= most:
+            evidence[name] = values[-1]
+    if len(evidence) == 1:
+        return None  # blurred samples lie close to everything
     return Verdict(
         "copying",
-        {"closer_to_training_ratio": shares[-1], **({"preference_chance": chances[-1]} if chances else {})},
+        evidence,
         f"samples lie closer to training items than {shares[-1]:.0%} of held-out items do: stop earlier, take more "
         "data, or a smaller model (--set model.latent_dim=…, or narrower networks)",
     )
