@@ -36,8 +36,7 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
-	$(BIN)/python benchmarks/intervals.py
-	for script in verdicts stacked evaluation table; do \
+	for script in intervals verdicts stacked evaluation table; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
 

@@ -45,7 +45,7 @@ def keep(name: str, content: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": describe(), "date": time.strftime("%Y-%m-%d"), **content}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
-    print(f"{len(content.get('rows', ()))} rows in {RESULTS / name}.json", flush=True)
+    print(f"written: {RESULTS / name}.json", flush=True)
 
 
 def picture(run: ficta.Run, name: str, drawn: str = "explore/sheet.png") -> None:

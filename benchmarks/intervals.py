@@ -5,8 +5,8 @@
 A large pool of samples of the default VAE and the real digits of MNIST ($FICTA_TEST_DATA) stand for the two
 distributions. Each simulation draws disjoint parts from both, takes every measure over them and asks whether its
 interval holds the expected estimate at that size, for which the mean of all simulations stands. Means over items are
-drawn from the pool's per-item values and must hold the pool's mean; the share of held-out items is taken anew from
-that many samples each time. Figures go to benchmarks/results/intervals.json.
+drawn from the pool's per-item values and must hold the pool's mean; of the share of samples nearest to held-out items,
+the real items that are held out are drawn anew, too. Figures go to benchmarks/results/intervals.json.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ficta.data.ingest import ingest
 from ficta.evaluate.bank import look
 from ficta.evaluate.compared import MEASURES, Given, Seen
 from ficta.evaluate.ground import EvaluateSettings, lay_ground
-from ficta.metrics.copying import closer_share, preference
-from ficta.metrics.intervals import Estimate, bootstrap_mean, exact_share, repeats
+from ficta.metrics.copying import closer_share, heldout_share
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 from ficta.metrics.neighbours import authentic, nearest
 
 SIMULATIONS, PARTS, N, K = 400, 5, 256, 5
@@ -64,8 +64,8 @@ def main() -> None:
         drawn = [draws.choice(values_of_items, ITEMS, replace=False) for _ in range(SIMULATIONS)]
         estimates_of = [bootstrap_mean(values_drawn, seed) for seed, values_drawn in enumerate(drawn)]
         rows_found[name] = covered(name, estimates_of, float(values_of_items.mean()))
-    shares = list(heldout_shares(samples.features["random-conv"], real.features["random-conv"], draws))
-    rows_found["held-out-share"] = covered("held-out-share", shares, float(np.mean([one.value for one in shares])))
+    for name, shares in heldout_shares(samples.features["random-conv"], real.features["random-conv"], draws):
+        rows_found[name] = covered(name, shares, float(np.mean([one.value for one in shares])))
     settings = {"simulations": SIMULATIONS, "parts": PARTS, "n": N, "k": K, "items": ITEMS}
     keep("intervals", {**settings, "covered": rows_found})
 
@@ -79,12 +79,20 @@ def per_item(samples: np.ndarray, train_items: np.ndarray) -> Iterator[tuple[str
     yield "authenticity", authentic(samples[:MEANS_OVER], learnt, near).astype(np.float64)
 
 
-def heldout_shares(samples: np.ndarray, items: np.ndarray, draws: np.random.Generator) -> Iterator[Estimate]:
-    """How often different samples lie nearest to held-out items, half of the real ones."""
+def heldout_shares(
+    samples: np.ndarray, items: np.ndarray, draws: np.random.Generator
+) -> Iterator[tuple[str, list[Estimate]]]:
+    """Share of samples nearest to held-out items, half of the real ones, drawn anew each time; also with copies."""
+    half = POOL // 2
     which = nearest(samples[:MEANS_OVER], items.astype(np.float64)).which
-    for _ in range(SIMULATIONS):
-        found = preference(draws.choice(which, ITEMS, replace=False), POOL // 2, POOL - POOL // 2)
-        yield exact_share(found.met_heldout, found.met).scaled(2)
+    for name, copied in (("held-out-share", 0.0), ("held-out-share, a third copied", 1 / 3)):
+        found = []
+        for seed in range(SIMULATIONS):
+            drawn = draws.permutation(POOL)[draws.choice(which, ITEMS, replace=False)]
+            copies = draws.integers(half, size=ITEMS)
+            drawn = np.where(draws.random(ITEMS) < copied, copies, drawn)
+            found.append(heldout_share(drawn, half, POOL - half, seed))
+        yield name, found
 
 
 def covered(name: str, estimates: list[Estimate], target: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from ficta.evaluate.compare import compare, differs
 from ficta.evaluate.result import Result
-from ficta.metrics.intervals import bootstrap_mean, repeats
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
 
 
 def line(values: list[float], name: str = "frechet", better: str = "lower", **protocol: Any) -> dict[str, Any]:
@@ -65,6 +65,14 @@ def test_means_over_items_are_compared_by_their_bootstrap() -> None:
 
     assert differs(mean(0), mean(0.3))
     assert not differs(mean(0), mean(0.05))  # the standard error of the difference is 0.045
+
+
+def test_of_a_mean_of_one_item_nothing_is_known() -> None:
+    one, many = (
+        Result("nll", Estimate(value, None, None, 0.0), "", "lower", n, "", 0.0, {}).to_json()
+        for value, n in ((1, 1), (2, 9))
+    )
+    assert not differs(one, many)
 
 
 def test_values_on_both_sides_of_the_best_one_differ_by_their_distance_from_it() -> None:

@@ -133,6 +133,14 @@ def test_a_likelihood_stands_beside_those_of_training_and_of_shuffled_items(smal
     assert found.real.value == pytest.approx(of_train.estimate.value, rel=0.1)
 
 
+def test_items_that_a_run_has_not_learnt_from_do_not_pass_for_such(small_runs: Any, digits: Dataset) -> None:
+    other = dataclasses.replace(digits, report={**digits.report, "content_hash": "another"})
+    results = named(judge(Run(small_runs("vae")), other, EvaluateSettings(n=900)).results)
+    assert results["negative-elbo(grey-bce)"].real is None
+    assert results["negative-elbo(grey-bce)"].shuffled is not None
+    assert "learnt from other data" in results[MAYBE].reason
+
+
 def test_a_family_without_a_likelihood_gets_none(small_runs: Any, digits: Dataset) -> None:
     results = named(judge(Run(small_runs("gan")), digits, EvaluateSettings(n=900)).results)
     assert set(results) == DEFAULT

@@ -41,6 +41,13 @@ def test_pixels_are_white_over_what_they_learnt_from() -> None:
     np.testing.assert_allclose(np.cov(features.T), np.eye(64), atol=1e-4)
 
 
+def test_rounding_makes_no_components_of_bright_items() -> None:
+    draws = np.random.default_rng(6)
+    patterns = draws.integers(0, 2, (4, 1, 16, 16))
+    items = (250 - draws.integers(0, 3, (3000, 4)) @ patterns.reshape(4, -1)).astype(np.uint8).reshape(-1, 1, 16, 16)
+    assert Pixels(items).size == 4
+
+
 def test_pixels_of_many_values_are_white_and_the_components_nearly_the_largest() -> None:
     draws = np.random.default_rng(5)
     patterns = draws.normal(size=(90, 3 * 24 * 24)) * np.geomspace(8, 1, 90)[:, None]

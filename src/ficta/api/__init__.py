@@ -1,6 +1,6 @@
 """The public face: train, open a run, sample, encode, decode, look, judge."""
 
-from ficta.api.recipes import recipe_for
+from ficta.api.calls import recipe_for
 from ficta.api.run import Run
 from ficta.api.verbs import compare, default_folder, evaluate, list_runs, open_run, plan, train
 from ficta.data.dataset import Dataset, Split

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ficta.api.recipes import evaluate_settings, place
+from ficta.api.calls import evaluate_settings, place
 from ficta.base.errors import UsageError
 from ficta.base.progress import Progress, silent
 from ficta.base.words import nearest

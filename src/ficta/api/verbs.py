@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ficta.api.recipes import evaluate_settings, full_recipe, place, recipe_for
+from ficta.api.calls import evaluate_settings, full_recipe, place, recipe_for
 from ficta.api.run import Run
 from ficta.base.errors import FinishedRun, UsageError, VerdictError
 from ficta.base.files import write_json

@@ -1,7 +1,6 @@
 """Files that are either whole or absent: write beside, flush to disk, rename."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -30,9 +29,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Wait until no other process or thread is in such a block for this folder; a process that ends leaves it."""
-    handle = os.open(folder, os.O_RDONLY)
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait until no other process or thread is in such a block for this file, which is made if it is not there."""
+    import fcntl  # there is none on Windows, and base serves there, too
+
+    handle = os.open(path, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

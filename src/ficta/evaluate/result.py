@@ -21,7 +21,7 @@ class Result:
         name: of the measure, with its feature space: ``frechet-distance(random-conv)``.
         estimate: the number and its interval; None if it was not measured.
         unit: of the number; empty for a pure one.
-        better: ``lower``, ``higher`` or ``near 0.5``; empty where neither is.
+        better: ``lower``, ``higher``, or the value that real items would have: ``near 0.5``; empty where neither is.
         n: samples in each estimate.
         method: how the interval came about.
         seconds: that it took, features aside.

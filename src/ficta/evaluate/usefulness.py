@@ -65,8 +65,8 @@ def usefulness(ground: Ground) -> Iterator[Result]:
     of them. Each is done for several seeds, of the real items taken, the weights and the order; within a seed the ways
     share all three, so that gains are paired. Intervals speak of these seeds: samples and held-out items stay fixed.
 
-    In place of the samples, as many training items take part, those first that are not among the real items already,
-    and the same without structure: what samples could reach, and what none does.
+    In place of the samples, training items take part, as many as there are samples or fewer in a small split, those
+    first that are not among the real items already; and the same without structure, from which nothing can be learnt.
 
     A gain whose interval holds 0 is not shown to be one. A run that has seen more real items than the classifier may
     hand on what it learnt of them, so samples that help here need not help beside all that the run was trained on.

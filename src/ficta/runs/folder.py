@@ -130,7 +130,7 @@ class RunFolder:
         """
         names = {result["name"] for result in results}
         path = self.path / "results.jsonl"
-        with _explained(path), exclusive(self.path):
+        with _explained(path), exclusive(self.path / "results.lock"):
             kept = [line for line in self.lines("results") if line.get("seen") == seen and line["name"] not in names]
             lines = [*({"seen": seen, **result} for result in results), *kept]
             write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines))

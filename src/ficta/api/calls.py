@@ -1,4 +1,4 @@
-"""From what a call says to a recipe."""
+"""What a call says, brought into one form: a recipe, a place of data, settings."""
 
 from __future__ import annotations
 
@@ -73,7 +73,13 @@ def full_recipe(
     network: Mapping[str, nn.Module] | None,
     start: str | Path | None,
 ) -> Recipe:
-    """The recipe of a call with its own networks and the run it starts from; arguments are those of ``train``."""
+    """The recipe of a call with its own networks and the run it starts from.
+
+    All arguments are those of ``train``.
+
+    Raises:
+        UsageError: what ``recipe_for`` raises; no run to start from; networks that are not given by role.
+    """
     recipe = recipe_for(name, data, settings or {}, assignments)
     if start is not None:
         recipe = recipe.model_copy(update={"start": str(StoredRun(start, network).path.resolve())})
