@@ -152,6 +152,7 @@ def test_a_conditional_run_is_asked_whether_it_obeys(small_runs: Any) -> None:
     obeyed = results["condition-obeyed(classifier)"]
     assert 0 <= obeyed.estimate.value <= 1
     assert obeyed.real.value > 0.9  # real items are read as what they are
+    assert obeyed.shuffled.value < 0.5
 
 
 def test_labels_are_asked_for_as_often_as_the_data_have_them(small_runs: Any) -> None:

@@ -196,7 +196,7 @@ def _unmeasured(ground: Ground, output: Output, space: str, reason: str) -> Resu
     return Result(name, None, output.unit, output.better, ground.n, PARTS, 0.0, ground.protocol(None), reason=reason)
 
 
-def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
+def obeyed(ground: Ground, samples: Bank, real: Bank, shuffled: Bank) -> Iterator[Result]:
     """Share of samples that the classifier reads as they were asked for; nothing if they were not asked for a label."""
     begun = time.perf_counter()
     if ground.reads is None or ground.run is None or samples.asked is None:
@@ -204,17 +204,19 @@ def obeyed(ground: Ground, samples: Bank, real: Bank) -> Iterator[Result]:
     if ground.has_other_labels:
         yield _unmeasured(ground, Output("condition-obeyed", "higher"), ground.reads.name, OTHER_LABELS)
         return
-    right, right_real = (_read_as_asked(bank) for bank in (samples, real))
+    right = [_read_as_asked(bank) for bank in (samples, real, shuffled)]
+    share, of_real, of_shuffled = (bootstrap_mean(one, ground.asked.seed) if len(one) else None for one in right)
     yield Result(
         f"condition-obeyed({ground.reads.name})",
-        bootstrap_mean(right, ground.asked.seed),
+        share,
         "",
         "higher",
-        len(right),
+        len(right[0]),
         MEAN,
         time.perf_counter() - begun,
         ground.protocol(ground.reads),
-        bootstrap_mean(right_real, ground.asked.seed) if len(right_real) else None,
+        of_real,
+        of_shuffled,
     )
 
 

@@ -61,7 +61,7 @@ def evaluate(
         "real": look(ground.train, min(ground.count, len(ground.train)), ground),
         "shuffled": look(ground.shuffled, heldout, ground),
     }
-    results = [*compared(ground, banks, real), *obeyed(ground, banks["samples"], real)]
+    results = [*compared(ground, banks, real), *obeyed(ground, banks["samples"], real, banks["shuffled"])]
     novel = novelty(ground, banks)
     results += [*novel.results, *likelihood(ground), *(usefulness(ground) if asked.full else ())]
     return Evaluation(results, novel.closest, ground.reads.accuracy if ground.reads else None)
