@@ -39,10 +39,10 @@ def main() -> None:
     run = train("vae", DATA / "mnist", "intervals/vae", "--samples", "100000", "--set", "model.head=gaussian").stored
     dataset = ingest(recipe_for("vae", DATA / "mnist", {}).data)
     ground = lay_ground(run, dataset, EvaluateSettings(n=POOL), silent)
-    samples, real = look(ground.samples, ground.count, ground), look(ground.train, POOL, ground)
+    samples, real = look(ground.samples, ground.count, ground, 1), look(ground.train, POOL, ground, 1)
     draws = np.random.default_rng(0)
     found: dict[str, list[Estimate]] = {}
-    given = Given(K, 0, ground.label_shares)
+    given = Given(K, 0, ground.label_shares, np.zeros(0, bool))
     for _ in range(SIMULATIONS):
         rows = [draws.choice(POOL, PARTS * N, replace=False).reshape(PARTS, N) for _ in range(2)]
         for measure in MEASURES:

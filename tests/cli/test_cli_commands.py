@@ -309,7 +309,8 @@ def test_models(ficta: Callable[..., Ficta]) -> None:
 
 def test_models_name_the_choices_of_each_setting(ficta: Callable[..., Ficta]) -> None:
     assert (
-        "model.head = 'auto' (bernoulli | grey-bce | gaussian | discretised-logistic | auto): " in ficta("models").out
+        "model.head = 'auto' (bernoulli | grey-bce | gaussian | discretised-logistic | mixed | auto): "
+        in ficta("models").out
     )
 
 
@@ -352,7 +353,7 @@ def test_data_that_training_would_refuse_are_reported_all_the_same(tmp_path: Pat
     assert len(report["skipped"]) == 12
     assert "training stops here" in plain.out
     for said in (plain.out, plain.err, report["refused"], told.err):
-        assert "12 of 24 files could not be read, more than data.max_skipped = 0.01 allows" in said
+        assert "12 of 24 pictures could not be read, more than data.max_skipped = 0.01 allows" in said
         assert "raise --max-skipped" in said
     allowed = ficta("data", tmp_path, "--max-skipped", "0.5", "--json")
     assert (allowed.code, json.loads(allowed.out)["refused"]) == (0, None)

@@ -1,15 +1,19 @@
 """Noise: rows of one step are the same however many processes share them; latents depend on their index alone."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ficta.compute.noise import LATENT_BLOCK, Noise, latents
+from ficta.compute.noise import LATENT_BLOCK, Noise, choices, latents
 
 CPU = torch.device("cpu")
 LAW = settings(deadline=None, derandomize=True, max_examples=50)
+Draw = Callable[[int, int, int, int], Tensor]
+each = pytest.mark.parametrize("numbers", [latents, choices])
 
 
 def draw(noise: Noise) -> list[Tensor]:
@@ -95,22 +99,24 @@ def test_global_randomness_is_neither_used_nor_moved() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@each
 @LAW
-@given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 5), st.integers(0, 2**62))
-def test_latents_do_not_depend_on_chunks(start: int, count: int, size: int, seed: int) -> None:
-    found = latents(seed, start, count, size)
+@given(start=st.integers(0, 200), count=st.integers(0, 200), size=st.integers(0, 5), seed=st.integers(0, 2**62))
+def test_a_samples_numbers_do_not_depend_on_chunks(numbers: Draw, start: int, count: int, size: int, seed: int) -> None:
+    found = numbers(seed, start, count, size)
     assert (found.shape, found.dtype) == ((count, size), torch.float32)
-    assert torch.equal(found, latents(seed, 0, start + count, size)[start:])
+    assert torch.equal(found, numbers(seed, 0, start + count, size)[start:])
 
 
+@each
 @LAW
-@given(st.lists(st.integers(0, 90), min_size=1, max_size=5), st.integers(0, 1000))
-def test_chunks_of_latents_put_together_are_the_whole(chunks: list[int], first: int) -> None:
+@given(chunks=st.lists(st.integers(0, 90), min_size=1, max_size=5), first=st.integers(0, 1000))
+def test_chunks_put_together_are_the_whole(numbers: Draw, chunks: list[int], first: int) -> None:
     parts, start = [], first
     for count in chunks:
-        parts.append(latents(4, start, count, 3))
+        parts.append(numbers(4, start, count, 3))
         start += count
-    assert torch.equal(torch.cat(parts), latents(4, first, sum(chunks), 3))
+    assert torch.equal(torch.cat(parts), numbers(4, first, sum(chunks), 3))
 
 
 def test_latents_are_normal_and_all_different() -> None:
@@ -120,6 +126,22 @@ def test_latents_are_normal_and_all_different() -> None:
     assert found.std().sub(1).abs() < 0.03
 
 
+def test_choices_are_uniform_and_all_different() -> None:
+    found = choices(0, 0, 20 * LATENT_BLOCK, 8)
+    assert len(found.unique(dim=0)) == 20 * LATENT_BLOCK
+    assert found.min() >= 0
+    assert found.max() < 1
+    tenths = (found * 10).long().flatten().bincount(minlength=10) / found.numel()
+    assert (tenths - 0.1).abs().max() < 5 * (0.1 * 0.9 / found.numel()) ** 0.5
+
+
+def test_choices_have_nothing_to_do_with_latents() -> None:
+    normal, uniform = latents(0, 0, 20_000, 1)[:, 0], choices(0, 0, 20_000, 1)[:, 0]
+    for numbers in (normal, normal.abs()):  # a normal number's size alone can be that of a uniform one
+        assert torch.corrcoef(torch.stack([numbers, uniform]))[0, 1].abs() < 5 / 20_000**0.5
+
+
+@each
 @pytest.mark.parametrize("start", [0, LATENT_BLOCK - 1, LATENT_BLOCK, 10**9])
-def test_another_seed_gives_other_latents(start: int) -> None:
-    assert not torch.isclose(latents(1, start, 3, 4), latents(2, start, 3, 4)).any()
+def test_another_seed_gives_other_numbers(numbers: Draw, start: int) -> None:
+    assert not torch.isclose(numbers(1, start, 3, 4), numbers(2, start, 3, 4)).any()

@@ -1,6 +1,7 @@
 """One law set for every family in the registry, over samples of every kind that there is."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,14 +10,21 @@ import torch
 from torch import Tensor
 
 from ficta.base.errors import UsageError
-from ficta.base.spec import Spec, class_condition
+from ficta.base.spec import Span, Spec, class_condition, columns_spec
 from ficta.compute.noise import LATENT_BLOCK, Noise
 from ficta.models.family import Batch, Family, Losses, Phase, SampleSettings
 from ficta.models.registry import FAMILIES, build
 from ficta.nets.build import NetworkSettings
+from ficta.nets.spans import Spans
 
 B = 6
 PICTURE, CLASSES = ("channel", "height", "width"), class_condition(("a", "b", "c"))
+# of the modes of the first column all are ranges, so that no two rows are alike
+COLUMNS = (
+    Span("age", 2, (0, 1), ordered=True),
+    Span("sex", 3),
+    Span("pay", 3, (1,), ordered=True),
+)
 SPECS = {
     "grey": Spec(PICTURE, (1, 8, 8), "continuous", levels=256),
     "colour": Spec(PICTURE, (3, 7, 10), "continuous"),
@@ -25,7 +33,19 @@ SPECS = {
     "grey by class": Spec(PICTURE, (1, 8, 8), "continuous", levels=256, condition=CLASSES),
     "row by class": Spec(("column",), (6,), "continuous", condition=CLASSES),
     "binary by class": Spec(PICTURE, (1, 8, 8), "binary", condition=CLASSES),
+    "rows": columns_spec(COLUMNS),
+    "rows by class": columns_spec(COLUMNS, CLASSES),
+    "rows by columns": columns_spec(COLUMNS, columns_spec(COLUMNS)),
 }
+MODES = [column.modes for column in COLUMNS]
+# three rows to ask for: nothing given; the sex; a pay in its range and a sex
+GIVEN = torch.tensor(
+    [
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 1, 0, 1, 0, 0, -0.5],
+    ]
+)
 # What makes no sense, and what its refusal names instead; everything else must work.
 REFUSED = {("gan", "binary"): "use 'vae'", ("gan", "binary by class"): "use 'vae'"}
 SERVED = [(name, spec) for name in FAMILIES for spec in SPECS if (name, spec) not in REFUSED]
@@ -44,11 +64,22 @@ def family(name: str, kind: str, weights: int = 0) -> Family:
 
 
 def data(kind: str, seed: int) -> tuple[Tensor, Tensor | None]:
-    """A batch in model space, and labels where the Spec has them."""
+    """A batch in model space, and which of three conditions each is asked for, where the Spec has them."""
     spec, generator = SPECS[kind], torch.Generator().manual_seed(seed)
     x = torch.rand(B, *spec.shape, generator=generator) * 2 - 1
-    x = (x > 0).float() if spec.kind == "binary" else (x * 127.5 + 127.5).round() / 127.5 - 1
+    if spec.kind == "mixed":
+        spans = Spans(spec)
+        hot, places = x.split([sum(spans.modes), spans.places], 1)
+        x = spans.row(spans.likeliest(hot), places)
+    else:
+        x = (x > 0).float() if spec.kind == "binary" else (x * 127.5 + 127.5).round() / 127.5 - 1
     return x, torch.randint(3, (B,), generator=generator) if spec.condition else None
+
+
+def asked(kind: str, which: Tensor | None) -> Tensor | None:
+    """Conditions 0, 1 and 2 as this Spec has them: a label each, or a row of which some columns are given."""
+    condition = SPECS[kind].condition
+    return which if which is None or condition is CLASSES else GIVEN[which]
 
 
 def noise(key: int = 7) -> Noise:
@@ -65,13 +96,14 @@ class ChangedInOneRow(Noise):
 
 
 def losses(name: str, kind: str, built: Family | None = None) -> Iterator[tuple[Phase, Losses]]:
-    x, labels = data(kind, 1)
+    x, which = data(kind, 1)
     for phase in (built or family(name, kind)).phases():
-        yield phase, phase.loss(Batch(x, labels, torch.tensor(0), noise()))
+        yield phase, phase.loss(Batch(x, asked(kind, which), torch.tensor(0), noise()))
 
 
-def labels_for(kind: str, n: int) -> Tensor | None:
-    return torch.arange(n) % 3 if SPECS[kind].condition else None
+def in_turn(kind: str, n: int) -> Tensor | None:
+    """All conditions in turn."""
+    return asked(kind, torch.arange(n) % 3) if SPECS[kind].condition else None
 
 
 def samples(built: Family, n: int, condition: Tensor | None, **how: Any) -> Tensor:
@@ -99,16 +131,16 @@ def test_each_sample_has_a_cost(name: str, kind: str) -> None:
 
 @each
 def test_a_cost_is_of_its_sample_alone_or_the_phase_says_so(name: str, kind: str) -> None:
-    built, (x, labels), (other, _) = family(name, kind), data(kind, 1), data(kind, 2)
+    built, (x, which), (other, _) = family(name, kind), data(kind, 1), data(kind, 2)
     changed = x.clone()
     changed[2] = other[2]
-    changed_labels = None if labels is None else labels.clone()
-    if changed_labels is not None:
-        changed_labels[2] = (changed_labels[2] + 1) % 3
+    changed_which = None if which is None else which.clone()
+    if changed_which is not None:
+        changed_which[2] = (changed_which[2] + 1) % 3
     for phase in built.phases():
-        before = phase.loss(Batch(x, labels, torch.tensor(0), noise())).value
+        before = phase.loss(Batch(x, asked(kind, which), torch.tensor(0), noise())).value
         odd = ChangedInOneRow(**{field.name: getattr(noise(), field.name) for field in dataclasses.fields(Noise)})
-        after = phase.loss(Batch(changed, changed_labels, torch.tensor(0), odd)).value
+        after = phase.loss(Batch(changed, asked(kind, changed_which), torch.tensor(0), odd)).value
         same = torch.isclose(before, after, rtol=1e-5, atol=1e-6).tolist()
         assert not same[2], phase.name
         if not phase.couples_samples:
@@ -118,15 +150,16 @@ def test_a_cost_is_of_its_sample_alone_or_the_phase_says_so(name: str, kind: str
 @each
 def test_two_halves_cost_what_the_whole_costs(name: str, kind: str) -> None:
     # what two processes, or two accumulated micro-batches, see of one step
-    built, (x, labels) = family(name, kind), data(kind, 1)
+    built, (x, which) = family(name, kind), data(kind, 1)
+    condition = asked(kind, which)
     for phase in built.phases():
         if phase.couples_samples:
             continue
-        whole = phase.loss(Batch(x, labels, torch.tensor(0), noise())).value
+        whole = phase.loss(Batch(x, condition, torch.tensor(0), noise())).value
         parts = []
         for start, stop in ((0, 2), (2, B)):
             mine = Noise(7, torch.device("cpu"), B, start, stop - start)
-            some = None if labels is None else labels[start:stop]
+            some = None if condition is None else condition[start:stop]
             parts.append(phase.loss(Batch(x[start:stop], some, torch.tensor(0), mine)).value)
         torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
 
@@ -176,21 +209,26 @@ def test_phases_name_what_there_is(name: str, kind: str) -> None:
 
 @each
 def test_samples_are_what_the_spec_says(name: str, kind: str) -> None:
-    spec, found = SPECS[kind], samples(family(name, kind), 5, labels_for(kind, 5))
+    spec, found = SPECS[kind], samples(family(name, kind), 5, in_turn(kind, 5))
     assert found.shape == (5, *spec.shape)
     assert found.dtype == torch.float32
     assert found.max() <= 1
     assert found.min() >= (0 if spec.kind == "binary" else -1)
     assert found.std() > 0
+    if spec.kind == "mixed":
+        hot, places = found.split([sum(MODES), 2], 1)
+        assert set(hot.flatten().tolist()) == {0, 1}
+        assert all((part.sum(1) == 1).all() for part in hot.split(MODES, 1))
+        assert ((places != 0) == (hot @ Spans(spec).ranges > 0)).all()
 
 
 @each
 def test_samples_are_functions_of_their_seed(name: str, kind: str) -> None:
-    built, labels = family(name, kind), labels_for(kind, 5)
-    first = samples(built, 5, labels, seed=1)
+    built, condition = family(name, kind), in_turn(kind, 5)
+    first = samples(built, 5, condition, seed=1)
     torch.manual_seed(99)
-    assert torch.equal(samples(built, 5, labels, seed=1), first)
-    other = samples(built, 5, labels, seed=2)
+    assert torch.equal(samples(built, 5, condition, seed=1), first)
+    other = samples(built, 5, condition, seed=2)
     assert all(not close(*pair) for pair in zip(first, other, strict=True))
     assert all(not close(first[i], first[j]) for i in range(5) for j in range(i))
 
@@ -199,15 +237,15 @@ def test_samples_are_functions_of_their_seed(name: str, kind: str) -> None:
 def test_samples_do_not_depend_on_chunks(name: str, kind: str) -> None:
     built = family(name, kind)
     first, chunks = LATENT_BLOCK - 4, [1, 2, 1, 0, 5]  # over the edge of a block of latents
-    labels = labels_for(kind, sum(chunks))
-    whole = samples(built, sum(chunks), labels, first=first)
+    condition = in_turn(kind, sum(chunks))
+    whole = samples(built, sum(chunks), condition, first=first)
     parts, done = [], 0
     for count in chunks:
-        some = None if labels is None else labels[done : done + count]
+        some = None if condition is None else condition[done : done + count]
         parts.append(samples(built, count, some, first=first + done))
         done += count
     assert close(torch.cat(parts), whole)
-    if labels is None:
+    if condition is None:
         assert close(samples(built, first + 2, None)[first:], whole[:2])
 
 
@@ -216,39 +254,50 @@ def test_sampling_changes_nothing(name: str, kind: str) -> None:
     built = family(name, kind)
     before = {key: value.clone() for key, value in built.state_dict().items()}
     state = torch.get_rng_state()
-    samples(built, 3, labels_for(kind, 3))
+    samples(built, 3, in_turn(kind, 3))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[key]) for key, value in built.state_dict().items())
 
 
+def alike(seed: int, start: int, count: int, size: int) -> Tensor:
+    """In place of ``choices``: the same for every sample."""
+    return torch.rand(size, generator=torch.Generator().manual_seed(seed)).expand(count, size)
+
+
 @each
-def test_without_temperature_all_samples_are_one(name: str, kind: str) -> None:
+def test_without_temperature_all_samples_are_one_but_for_choices(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built = family(name, kind)
-    labels = torch.zeros(4, dtype=torch.int64) if SPECS[kind].condition else None
-    cold = samples(built, 4, labels, options=SampleSettings(temperature=0))
+    condition = asked(kind, torch.zeros(4, dtype=torch.int64)) if SPECS[kind].condition else None
+    chosen, others = (samples(built, 4, condition, options=SampleSettings(temperature=0), seed=seed) for seed in (1, 2))
+    monkeypatch.setattr(sys.modules[type(built).__module__], "choices", alike)
+    cold = samples(built, 4, condition, options=SampleSettings(temperature=0))
     assert close(cold, cold[:1].expand_as(cold))
-    assert not close(cold, samples(built, 4, labels))
+    assert not close(cold, samples(built, 4, condition))
+    for one, other in ((chosen, cold), (chosen, others)):
+        assert close(one, other) != (SPECS[kind].kind == "mixed")  # of nothing else is anything chosen
 
 
 @each_with_condition
 def test_samples_obey_their_own_condition(name: str, kind: str) -> None:
     built = family(name, kind)
-    pure = [samples(built, 6, torch.full((6,), label)) for label in range(3)]
-    for label in (1, 2):  # the same latents, another label
-        assert all(not close(*pair) for pair in zip(pure[0], pure[label], strict=True))
-    mixed = torch.tensor([2, 0, 1, 1, 0, 2])
-    picked = torch.stack([pure[label][row] for row, label in enumerate(mixed.tolist())])
-    assert close(samples(built, 6, mixed), picked)
+    pure = [samples(built, 6, asked(kind, torch.full((6,), which))) for which in range(3)]
+    for which in (1, 2):  # the same latents, another condition
+        assert all(not close(*pair) for pair in zip(pure[0], pure[which], strict=True))
+    order = torch.tensor([2, 0, 1, 1, 0, 2])
+    picked = torch.stack([pure[which][row] for row, which in enumerate(order.tolist())])
+    assert close(samples(built, 6, asked(kind, order)), picked)
 
 
 @each
 def test_weights_are_all_there_is(name: str, kind: str) -> None:
     built, other = family(name, kind), family(name, kind, weights=1)
-    labels = labels_for(kind, 5)
-    assert not close(samples(built, 5, labels), samples(other, 5, labels))
+    condition = in_turn(kind, 5)
+    assert not close(samples(built, 5, condition), samples(other, 5, condition))
     state: Mapping[str, Tensor] = built.state_dict()
     other.load_state_dict(state)
-    assert torch.equal(samples(built, 5, labels), samples(other, 5, labels))
+    assert torch.equal(samples(built, 5, condition), samples(other, 5, condition))
     for (_, one), (_, two) in zip(losses(name, kind, built), losses(name, kind, other), strict=True):
         assert torch.equal(one.value, two.value)
 

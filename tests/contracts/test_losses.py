@@ -1,8 +1,10 @@
 """One law set for every loss in the registries: one number a sample, of that sample alone, differentiable."""
 
+import copy
 import inspect
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,9 @@ from ficta.losses.likelihoods import LIKELIHOODS
 
 B, SHAPE = 6, (2, 3)
 LEVELS = torch.tensor(256, dtype=torch.float64)
+MODES = [3, 2, 4]  # of three columns; two modes of the first are ranges, and one of the last
+RANGES = torch.tensor([[0, 0], [1, 0], [1, 0], [0, 0], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0]], dtype=torch.float64)
+CELLS = 8
 
 
 def numbers(seed: int, *shape: int) -> Tensor:
@@ -30,24 +35,43 @@ def levels(seed: int) -> Tensor:
     return x
 
 
-# name => data, and how many parameters of a value a decoder gives; a new row in the registry needs one here
-DATA: dict[str, tuple[Callable[[int], Tensor], int, tuple[Tensor, ...]]] = {
-    "bernoulli": (binary, 1, ()),
-    "grey-bce": (levels, 1, ()),
-    "gaussian": (levels, 2, ()),
-    "discretised-logistic": (levels, 2, (LEVELS,)),
+def rows() -> Tensor:
+    """One-hot modes of three columns, each of them somewhere, then the places of the first and the last."""
+    chosen = [[0, 1, 2, 1, 2, 0], [0, 1, 0, 1, 1, 0], [0, 3, 0, 1, 2, 0]]
+    hot = torch.cat([torch.eye(count).double()[which] for count, which in zip(MODES, chosen, strict=True)], 1)
+    places = torch.tensor([[0.3, -1, 1, 0.25, -0.7, 0.1], [-0.9, 0.4, 1, 0.2, 0.6, -1]]).double().T
+    return torch.cat([hot, places * (hot @ RANGES)], 1)
+
+
+def valued(make: Callable[[int], Tensor], count: int) -> Callable[[], list[Tensor]]:
+    """Data, and so many parameters of each value."""
+    return lambda: [make(1), *(numbers(seed, B, *SHAPE) for seed in range(2, 2 + count))]
+
+
+def in_columns() -> list[Tensor]:
+    """Rows, logits of modes, means and log-scales of places."""
+    return [rows(), numbers(3, B, sum(MODES)), numbers(4, B, 2), numbers(5, B, 2)]
+
+
+# name => what each sample has: data, then parameters as a decoder gives them; and what is fixed; a new row in the
+# registry needs one here
+DATA: dict[str, tuple[Callable[[], list[Tensor]], tuple[Any, ...]]] = {
+    "bernoulli": (valued(binary, 1), ()),
+    "grey-bce": (valued(levels, 1), ()),
+    "gaussian": (valued(levels, 2), ()),
+    "discretised-logistic": (valued(levels, 2), (LEVELS,)),
+    "mixed": (in_columns, (MODES, RANGES, CELLS)),
 }
 # An arXiv number, or one or two names, or "et al.", with a year.
 SOURCE = r"arXiv:\d{4}\.\d{4,5}|[A-Z][\w-]+( et al\.| (and|&) [A-Z][\w-]+)?,? \(?(19|20)\d\d\b"
 TEXTBOOK = ("bernoulli", "gaussian")  # densities that nobody is cited for
 Loss = Callable[..., Tensor]
-Case = tuple[Loss, list[Tensor], tuple[Tensor, ...]]
+Case = tuple[Loss, list[Tensor], tuple[Any, ...]]
 
 
 def likelihood(name: str) -> Case:
-    make, count, fixed = DATA[name]
-    per_sample = [make(1), *(numbers(seed, B, *SHAPE) for seed in range(2, 2 + count))]
-    return LIKELIHOODS[name], per_sample, fixed
+    make, fixed = DATA[name]
+    return LIKELIHOODS[name], make(), fixed
 
 
 def side(name: str, which: str) -> Case:
@@ -69,6 +93,13 @@ def test_every_likelihood_is_under_the_law() -> None:
     assert DATA.keys() == LIKELIHOODS.keys()
 
 
+def single(value: Any) -> Any:
+    """What is fixed, in the precision of training: numbers of something as integers, tables as float32."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.float() if value.ndim else value.int()
+
+
 @each
 def test_one_number_a_sample(case: str) -> None:
     loss, per_sample, fixed = CASES[case]()
@@ -82,7 +113,7 @@ def test_one_number_a_sample(case: str) -> None:
 @each
 def test_float32_stays_float32(case: str) -> None:
     loss, per_sample, fixed = CASES[case]()
-    found = loss(*(tensor.float() for tensor in per_sample), *(tensor.int() for tensor in fixed))
+    found = loss(*(tensor.float() for tensor in per_sample), *(single(value) for value in fixed))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), loss(*per_sample, *fixed), rtol=1e-5, atol=1e-5)
 
@@ -115,16 +146,39 @@ def test_gradients_are_those_of_the_equation(case: str) -> None:
 @each
 def test_nothing_given_is_changed(case: str) -> None:
     loss, per_sample, fixed = CASES[case]()
-    before = [tensor.clone() for tensor in per_sample]
+    given = [*per_sample, *fixed]
+    before = copy.deepcopy(given)
     loss(*per_sample, *fixed)
-    assert all(torch.equal(one, other) for one, other in zip(per_sample, before, strict=True))
+    for one, other in zip(given, before, strict=True):
+        assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
+
+
+def by_value(per_sample: list[Tensor], fixed: tuple[Any, ...]) -> list[list[Any]]:
+    """What a likelihood takes of each value alone."""
+    return [[*(t[:, i, j, None] for t in per_sample), *fixed] for i in range(2) for j in range(3)]
+
+
+def by_column(per_sample: list[Tensor], fixed: tuple[Any, ...]) -> list[list[Any]]:
+    """What it takes of each column alone: its modes, and its place if it has one."""
+    x, logits, mean, log_scale = per_sample
+    modes, ranges, cells = fixed
+    hot, places = x.split([sum(modes), ranges.shape[1]], 1)
+    alone, first = [], 0
+    for count in modes:
+        own = slice(first, first + count)
+        place = ranges[own].any(0)
+        row = torch.cat([hot[:, own], places[:, place]], 1)
+        alone.append([row, logits[:, own], mean[:, place], log_scale[:, place], [count], ranges[own][:, place], cells])
+        first += count
+    return alone
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_likelihoods_sum_over_values(name: str) -> None:
+def test_likelihoods_sum_over_values_or_columns(name: str) -> None:
     loss, per_sample, fixed = likelihood(name)
-    by_value = [loss(*(t[:, i, j, None] for t in per_sample), *fixed) for i in range(2) for j in range(3)]
-    torch.testing.assert_close(loss(*per_sample, *fixed), torch.stack(by_value).sum(0), rtol=1e-12, atol=0)
+    parts = (by_column if name == "mixed" else by_value)(per_sample, fixed)
+    summed = torch.stack([loss(*part) for part in parts]).sum(0)
+    torch.testing.assert_close(loss(*per_sample, *fixed), summed, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("case", CASES)

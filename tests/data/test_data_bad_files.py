@@ -28,7 +28,7 @@ def test_text_named_png_is_an_error_that_names_it(tmp_path):
     (tmp_path / "texts").mkdir()
     for index in range(5):
         (tmp_path / "texts" / f"{index}.png").write_text("not a picture at all")
-    with pytest.raises(DataError, match=r"none of 5 files.*0\.png \(not a picture of a known format\).*and 2 more"):
+    with pytest.raises(DataError, match=r"none of 5 pictures.*0\.png \(not a picture of a known format\).*and 2 more"):
         read(tmp_path / "texts")
     assert not list((tmp_path / "cache" / "data").iterdir())
 
@@ -38,7 +38,7 @@ def test_a_truncated_jpeg_is_skipped_with_its_reason(pictures):
     whole = (folder / "002.jpg").read_bytes()
     (folder / "002.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "003.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"2 of 5 files.*max_skipped = 0\.01 allows.*002\.jpg \(.*truncated"):
+    with pytest.raises(DataError, match=r"2 of 5 pictures.*max_skipped = 0\.01 allows.*002\.jpg \(.*truncated"):
         read(folder)
     report = read(folder, max_skipped=0.5).report
     assert report["read"] == 3

@@ -270,7 +270,7 @@ def test_readme_tables_are_the_registries() -> None:
         assert int(year) == entry.year
         assert entry.title in paper
         assert f"[{entry.paper}]" in paper
-    listed = re.findall(r"^\| `(article[\w-]*)` \| ", text_of(README), flags=re.MULTILINE)
+    listed = re.findall(r"^\| `((?:article|table)[\w-]*)` \| ", text_of(README), flags=re.MULTILINE)
     assert sorted(listed) == presets.names()
 
 
@@ -284,7 +284,11 @@ def test_the_page_of_settings_has_every_setting() -> None:
     page = runpy.run_path(str(ROOT / "docs/conf.py"))
     tables = page["settings_tables"]()
     assert page["PLACE"] in (ROOT / "docs/settings.md").read_text()
-    leaves = {path for path in settings_paths(Recipe, "") if path not in ("data", "data.image", "train", "model")}
+    leaves = {
+        path
+        for path in settings_paths(Recipe, "")
+        if path not in ("data", "data.image", "data.table", "train", "model")
+    }
     assert leaves == set(re.findall(r"^\| `([\w.]+)` ", tables.split("\n\n## `")[0], flags=re.MULTILINE))
     assert (
         f"| `model.generator_optimiser.rate` | `{FAMILIES['gan'].family.settings_type().generator_optimiser.rate}`"

@@ -319,14 +319,14 @@ def test_results_of_earlier_weights_are_replaced(copied: Callable[[str], Path]) 
 def test_features_of_real_items_are_computed_once(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     ground = lay_ground(real(digits, "train"), digits, EvaluateSettings(n=100, features=("random-conv",)), print)  # type: ignore[arg-type]
     silent = dataclasses.replace(ground, progress=lambda *_: None)
-    before = look(ground.heldout, 50, silent).features["random-conv"]
+    before = look(ground.heldout, 50, silent, 1).features["random-conv"]
     monkeypatch.setattr(RandomConv, "chunk", lambda *_: pytest.fail("computed again"))
-    assert np.array_equal(look(ground.heldout, 50, silent).features["random-conv"], before)
+    assert np.array_equal(look(ground.heldout, 50, silent, 1).features["random-conv"], before)
 
 
 def test_shuffling_keeps_the_values_and_is_a_function_of_the_number(digits: Dataset) -> None:
     source = real(digits, "test")
-    shuffled = Shuffled(source, 0)
+    shuffled = Shuffled(source, digits.codec, 0)
     items, mixed = source.read(0, 5), shuffled.read(0, 5)
     assert np.array_equal(np.sort(items.reshape(5, -1)), np.sort(mixed.reshape(5, -1)))
     assert not np.array_equal(items, mixed)

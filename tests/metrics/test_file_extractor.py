@@ -296,7 +296,7 @@ def spaces(*names: str) -> tuple[Extractor, ...]:
 def test_evaluation_knows_files_by_their_prefix(tmp_path: Path) -> None:
     setting = script(tmp_path / "flat.pt", nn.Flatten())
     assert [space.name for space in spaces(setting, "random-conv", setting)] == ["file:flat", "random-conv"]
-    with pytest.raises(UsageError, match=re.escape("there is: classifier, file:PATH, pixels, random-conv")):
+    with pytest.raises(UsageError, match=re.escape("there is: classifier, columns, file:PATH, pixels, random-conv")):
         spaces("inception")
     with pytest.raises(UsageError, match="are told apart by their names"):
         spaces(setting, f"{setting}@4")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ficta.base.errors import UsageError
-from ficta.base.spec import Spec
+from ficta.base.spec import Span, Spec, columns_spec
 from ficta.compute.noise import Noise
 from ficta.models.family import Batch, OptimiserSettings
 from ficta.models.registry import build, find
@@ -53,6 +53,22 @@ def test_an_ordinary_module_serves_where_there_is_no_condition(name: str, role: 
     batch = Batch(torch.zeros(3, 4), None, torch.tensor(0), Noise.whole(0, "cpu", 3))
     for phase in family.phases():
         assert phase.loss(batch).value.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["vae", "gan"])
+def test_a_given_network_is_tried_out_with_a_row_of_which_nothing_is_given(name: str) -> None:
+    class Reads(nn.Linear):
+        def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+            asked.append(condition)
+            return super().forward(x)
+
+    asked: list[torch.Tensor | None] = []
+    columns = (Span("age", 2, (1,)), Span("sex", 2))
+    mine = Reads(3, {"vae": 6, "gan": 5}[name])  # with a mean and a log-scale of the place, or the place itself
+    role = {"vae": "decoder", "gan": "generator"}[name]
+    build(name, {"latent_dim": 3}, columns_spec(columns, columns_spec(columns)), {role: mine})
+    assert asked
+    assert all(row is not None and torch.equal(row, torch.zeros(2, 5)) for row in asked)
 
 
 def test_a_given_network_counts_even_if_it_is_an_empty_sequence() -> None:

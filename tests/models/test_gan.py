@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ficta.base.spec import Spec, class_condition
+from ficta.base.spec import Span, Spec, class_condition, columns_spec
 from ficta.compute.noise import Noise
-from ficta.models.family import Batch, Bounds, Decodes, Encodes
+from ficta.models.family import Batch, Bounds, Decodes, Encodes, SampleSettings
 from ficta.models.gan import Gan
 from ficta.models.registry import build
 
 ROW = Spec(("column",), (4,), "continuous")
 LABELLED = Spec(("column",), (4,), "continuous", condition=class_condition(("a", "b", "c")))
+ROWS = columns_spec((Span("age", 2, (0,)), Span("one", 1)))
 SMALL = {"mlp": {"hidden": (16,)}}
 
 
@@ -151,6 +152,39 @@ def test_range_of_the_generator(output: str, made: list[float], judged: list[flo
     family.discriminator_loss(batch(torch.zeros(1, 4)))
     assert seen[0][0].tolist() == pytest.approx(judged)  # both sides of the game are about the same fakes
     assert torch.equal(seen[1][1:], seen[0])
+
+
+def test_rows_are_drawn_by_choice_and_decoded_to_the_likeliest() -> None:
+    # 3/4 for the range, its place tanh(ln 2) = 3/5; whatever the latent
+    family = gan({}, ROWS, generator=Affine([[0, 0, 0]] * 4, [math.log(3), 0, -1, math.log(2)]))
+    assert family.decode(torch.ones(1, 3))[0].tolist() == pytest.approx([1, 0, 1, 0.6])
+    drawn = family.sample(4000, options=SampleSettings(), seed=1)
+    assert drawn[:, 0].mean().item() == pytest.approx(3 / 4, abs=4 * math.sqrt(3 / 16 / 4000))
+    assert drawn.unique(dim=0).flatten().tolist() == pytest.approx([0, 1, 1, 0, 1, 0, 1, 0.6])
+
+
+def test_of_rows_the_discriminator_sees_shares_through_which_a_gradient_passes() -> None:
+    seen: list[Tensor] = []
+    family = gan({}, ROWS)
+    family.discriminator.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    cost = family.generator_loss(batch(torch.zeros(50, 4))).value.mean()
+    family.discriminator_loss(batch(torch.zeros(50, 4)))
+    fakes = seen[0]
+    assert torch.equal(seen[1][50:], fakes)  # both sides of the game are about the same fakes
+    torch.testing.assert_close(fakes[:, :2].sum(1), torch.ones(50))
+    assert 0 < fakes[:, 0].min() < 0.1 < 0.9 < fakes[:, 0].max()
+    bias = list(family.generator.parameters())[-1]
+    (gradient,) = torch.autograd.grad(cost, bias)
+    assert gradient.tolist()[2] == 0  # of one mode nothing can be chosen
+    assert (gradient[[0, 1, 3]] != 0).all()
+
+
+def test_of_a_row_that_is_asked_for_the_logit_is_the_sum_of_what_is_given() -> None:
+    # outputs: common 1, values of the row 10, 20, 30, 40
+    spec = columns_spec(ROWS.columns, ROWS)
+    family = gan({}, spec, discriminator=Affine([[0, 0, 0, 0]] * 5, [1, 10, 20, 30, 40]))
+    asked = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 1, 0]])
+    assert family.logits(torch.zeros(3, 4), asked).tolist() == [1, 31, 31]
 
 
 def test_a_gan_decodes_but_has_no_encoder_and_no_bound() -> None:

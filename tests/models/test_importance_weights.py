@@ -6,16 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ficta.base.spec import Spec, class_condition
+from ficta.base.spec import Span, Spec, class_condition, columns_spec
 from ficta.compute.noise import Noise
 from ficta.models.family import Batch
 from ficta.models.vae import Vae, VaeSettings
+from ficta.nets.parts import condition_vector
 
 SHAPE, VARIANCE = (1, 2, 3), 0.3
 MEANS = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.5, -0.4], [1.1, -1.2, 0.8, 0.0, 2.5, -0.9]])  # by label
 WEIGHT = torch.tensor([[1.0, 0.2], [-0.5, 0.1], [0.5, -0.1], [0.0, -0.3], [0.5, -0.2], [0.0, 0.1]])
 AXES = ("channel", "height", "width")
 LABELS = torch.tensor([0, 1, 1, 0, 1])
+# the same label, as an index and as a column that is given
+CONDITIONS = {"class": class_condition(("a", "b")), "column": columns_spec((Span("label", 2),))}
 
 
 class Affine(nn.Module):
@@ -32,7 +35,7 @@ class Affine(nn.Module):
         return (self.linear(x.flatten(1)) + bias).unflatten(1, self.shape)
 
 
-def probabilistic_pca(labelled: bool = False, wider: float = 1.0, shift: float = 0.0) -> Vae:
+def probabilistic_pca(condition: Spec | None = None, wider: float = 1.0, shift: float = 0.0) -> Vae:
     """x = W z + mean + noise with its posterior, its variance so many times as large, its mean so many deviations off.
 
     The columns of W are orthogonal: so the posterior covariance S = (I + W' W / s^2)^-1 is diagonal, and the mean is
@@ -43,14 +46,15 @@ def probabilistic_pca(labelled: bool = False, wider: float = 1.0, shift: float =
     to_mean = covariance[:, None] * WEIGHT.T / VARIANCE
     biases = torch.cat([shift * covariance.sqrt() - MEANS @ to_mean.T, (covariance * wider).log().expand(2, 2)], 1)
     encoder = Affine(torch.cat([to_mean, torch.zeros(2, 6)]), biases, (4,))
-    spec = Spec(AXES, SHAPE, "continuous", condition=class_condition(("a", "b")) if labelled else None)
+    spec = Spec(AXES, SHAPE, "continuous", condition=condition)
     settings = VaeSettings(latent_dim=2, head="gaussian", variance=VARIANCE, variance_floor=1e-9)
     return Vae(settings, spec, {"encoder": encoder, "decoder": Affine(WEIGHT, MEANS, SHAPE)})
 
 
 def relative_log_weights(family: Vae, data: Tensor, draws: int, labels: Tensor | None = None) -> Tensor:
     """Log weights less the exact log-likelihood, float64 (B, draws)."""
-    batch = Batch(data, labels, torch.tensor(0), Noise.whole(draws, "cpu", len(data)))
+    given = labels if family.spec.condition == CONDITIONS["class"] else condition_vector(labels, 2)
+    batch = Batch(data, given, torch.tensor(0), Noise.whole(draws, "cpu", len(data)))
     covariance = (WEIGHT @ WEIGHT.T + VARIANCE * torch.eye(6)).double()
     means = MEANS[torch.zeros(len(data), dtype=torch.int64) if labels is None else labels].double()
     exact = torch.distributions.MultivariateNormal(means, covariance).log_prob(data.flatten(1).double())
@@ -62,9 +66,10 @@ def items(n: int) -> Tensor:
     return torch.randn(n, *SHAPE, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("labels", [None, LABELS])
-def test_with_the_exact_posterior_every_draw_weighs_the_likelihood(labels: Tensor | None) -> None:
-    found = relative_log_weights(probabilistic_pca(labels is not None), items(5), 7, labels)
+@pytest.mark.parametrize("asked", [None, *CONDITIONS])
+def test_with_the_exact_posterior_every_draw_weighs_the_likelihood(asked: str | None) -> None:
+    condition, labels = (CONDITIONS[asked], LABELS) if asked else (None, None)
+    found = relative_log_weights(probabilistic_pca(condition), items(5), 7, labels)
     torch.testing.assert_close(found, torch.zeros(5, 7, dtype=torch.float64), rtol=0, atol=2e-5)
 
 

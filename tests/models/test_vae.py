@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
-from ficta.base.spec import Spec, ValueKind
+from ficta.base.spec import Span, Spec, ValueKind, columns_spec
 from ficta.compute.noise import Noise
-from ficta.models.family import Batch, Bounds, Encodes
+from ficta.models.family import Batch, Bounds, Encodes, SampleSettings
 from ficta.models.registry import build
 from ficta.models.vae import Vae
 
@@ -201,6 +201,30 @@ def test_encoding_is_the_posterior_mean_and_decoding_the_expected_data() -> None
     z = torch.tensor([[0.1, 0.2]])
     # W z + mu, held within [-1, 1]: (0.5, -0.1, 0.2, 1.0, -0.55)
     torch.testing.assert_close(family.decode(z), torch.tensor([[0.5, -0.1, 0.2, 1.0, -0.55]]))
+
+
+def test_rows_are_drawn_from_what_the_decoder_says() -> None:
+    # 3/4 for the value, 1/4 for the range; whatever the latent; a draw is no mean
+    spec = columns_spec((Span("age", 2, (1,)),))
+    says = torch.tensor([math.log(3), 0.0, 0.25, -4.0])
+    family = vae({"latent_dim": 2}, spec, decoder=Affine(torch.zeros(4, 2), says))
+    assert family.decode(torch.ones(1, 2)).tolist() == [[1, 0, 0]]
+    drawn = family.sample(4000, options=SampleSettings(), seed=1)
+    assert drawn[:, 1].mean().item() == pytest.approx(1 / 4, abs=4 * math.sqrt(3 / 16 / 4000))
+    places = drawn[drawn[:, 1] == 1, 2]
+    # a logistic one with scale e^-4 has a standard deviation of pi / sqrt(3) e^-4 = 0.0332
+    assert places.mean().item() == pytest.approx(0.25, abs=4 * 0.0332 / math.sqrt(len(places)))
+    assert places.std().item() == pytest.approx(0.0332, rel=0.1)
+
+
+def test_the_bound_of_rows_is_what_they_cost() -> None:
+    # 1/4 for the range, its place in the middle one of 64 cells, all of them alike for a scale of e^3; no divergence
+    spec = columns_spec((Span("age", 2, (1,)),))
+    decoder = Affine(torch.zeros(4, 2), torch.tensor([math.log(3), 0.0, 0.0, 9.0]))
+    family = vae({"latent_dim": 2}, spec, encoder=Affine(torch.zeros(4, 3), torch.zeros(4)), decoder=decoder)
+    losses = family.bound(batch(torch.tensor([[0, 1, 0.01], [1, 0, 0]])))
+    assert losses.value.tolist() == pytest.approx([math.log(4 * 64), math.log(4 / 3)], abs=2e-3)
+    assert losses.terms.keys() == {"distortion_nats", "kl_nats"}
 
 
 def test_a_wild_posterior_stays_finite() -> None:

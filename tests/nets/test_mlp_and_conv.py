@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
+from ficta.base.spec import Span, Spec, class_condition, columns_spec
 from ficta.nets.build import NetworkSettings
 from ficta.nets.conv import SMALLEST, ConvDecoder, ConvEncoder, ConvSettings
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
-from ficta.nets.parts import Act, condition_vector
+from ficta.nets.parts import Act, blank_condition, condition_size, condition_vector, conditioning
 
 LAW = settings(deadline=None, derandomize=True, max_examples=40)
 CONV = st.fixed_dictionaries(
@@ -152,6 +153,32 @@ def test_activations_worked_by_hand() -> None:
 def test_condition_vector() -> None:
     assert condition_vector(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert condition_vector(None, 3) is None
+    row = torch.tensor([[0, 1, 0.25], [0, 0, 0]])  # a column given, and nothing
+    assert condition_vector(row, 3) is row
+    assert conditioning(None, 3) == ()
+    (vector,) = conditioning(row, 3)
+    assert vector is row
+
+
+@pytest.mark.parametrize(
+    ("condition", "size", "blank"),
+    [
+        (None, 0, None),
+        (class_condition(("a", "b", "c")), 3, torch.tensor([0, 0])),
+        (columns_spec((Span("age", 2, (1,)), Span("sex", 3))), 6, torch.zeros(2, 6)),
+    ],
+)
+def test_conditions_as_long_as_their_labels_or_rows(condition: Spec | None, size: int, blank: Tensor | None) -> None:
+    spec = Spec(("column",), (4,), "continuous", condition=condition)
+    assert condition_size(spec) == size
+    found = blank_condition(spec, 2)
+    if blank is None:
+        assert found is None
+        return
+    torch.testing.assert_close(found, blank, rtol=0, atol=0)
+    vector = condition_vector(found, size)
+    assert vector is not None
+    assert vector.shape == (2, size)
 
 
 @pytest.mark.parametrize(

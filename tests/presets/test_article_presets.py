@@ -140,7 +140,7 @@ def test_the_rest_of_the_article(name: str) -> None:
         assert (model["loss"], model["r1_gamma"], model["generator_every"]) == ("non-saturating", 0, 1)
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", [name for name in presets.names() if name.startswith("article")])
 def test_three_steps(name: str) -> None:
     family, recipe = family_of(name)
     pictures = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), np.uint8)
@@ -148,6 +148,9 @@ def test_three_steps(name: str) -> None:
     class Pixels:
         def encode(self, stored: torch.Tensor, noise: object = None) -> torch.Tensor:
             return stored.to(torch.float32) / 127.5 - 1
+
+        def condition(self, *_: object) -> None:
+            return None
 
     store = Store(Split(pictures, np.arange(64), None), torch.device("cpu"), 2**30)
     before = [value.detach().clone() for value in family.parameters()]

@@ -25,7 +25,7 @@ BATCH = 8
 def test_a_step_moves_every_weight_as_plain_backward_and_plain_adam_would(family: str) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (32, 3, 12, 12), dtype=np.uint8)
     codec = ImageCodec(ImageSettings())
-    codec.fit([pictures], None)
+    codec.fit([pictures], conditional=False, labels=())
     spec = Spec(("channel", "height", "width"), (3, 12, 12), "continuous", 256)
     network = {"conv": {"width": 8}}
     roles = ("encoder", "decoder") if family == "vae" else ("generator", "discriminator")

@@ -157,7 +157,7 @@ def weights_after(family: str, way: Way) -> dict[str, torch.Tensor]:
     model = build(family, {role: {"conv": {"width": 8}} for role in roles}, spec)
     pictures = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
     codec = ImageCodec(ImageSettings())
-    codec.fit([pictures], None)
+    codec.fit([pictures], conditional=False, labels=())
     store = Store(Split(pictures, np.arange(32), None), torch.device("cpu"), 2**30)
     settings = TrainSettings(batch=8, ema_samples=100)
     stepper = Stepper(model, codec, store, settings, 64, 0, torch.device("cpu"), Collectives(), way)

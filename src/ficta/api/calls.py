@@ -13,7 +13,7 @@ from ficta import presets
 from ficta.base.errors import UsageError
 from ficta.base.words import nearest
 from ficta.data.download import NAMED
-from ficta.data.sources import DIGITS
+from ficta.data.sources import DIGITS, modality
 from ficta.models.registry import FAMILIES
 from ficta.runs.run import Run as StoredRun
 from ficta.train.recipe import Recipe, set_by_path
@@ -43,6 +43,8 @@ def recipe_for(name: str, data: str | Path, settings: Mapping[str, Any], assignm
         )
     data = str(data)
     known = presets.names()
+    fitting = f"{modality(data)}-{name}"  # a family with what suits this kind of data
+    name = fitting if name in FAMILIES and fitting in known else name
     if name not in known and name not in FAMILIES:
         raise UsageError(f"no family or preset {name!r}: {nearest(name, [*known, *FAMILIES])}")
     values: dict[str, Any] = presets.load(name) | {"preset": name} if name in known else {"family": name}

@@ -19,7 +19,7 @@ from ficta.data.dataset import Dataset, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Decodes, Encodes, SampleSettings
 from ficta.runs.run import Run as StoredRun
-from ficta.runs.sampling import label_index, sample
+from ficta.runs.sampling import sample
 from ficta.train.observe import heldout
 from ficta.train.recipe import Recipe
 
@@ -50,30 +50,44 @@ class Run:
         """One entry a report."""
         return self.stored.history
 
-    def sample(self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
-        """Make samples; sample i depends on (seed, i) and its label alone, but for rounding.
+    def sample(
+        self,
+        n: int,
+        label: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """Make samples; sample i depends on (seed, i) and what it is asked for, but for rounding.
 
         Args:
             n: how many.
             label: of every sample; without, a conditional run takes its labels in turn.
+            where: of a conditional run on a table: values that columns are to have, such as ``{"income": ">50K"}``.
             seed: of the latents.
             temperature: spread of the latents; below 1 safer and less varied.
 
         Returns:
-            Compact array: pictures are uint8 (n, channels, height, width).
+            Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns).
 
         Raises:
-            UsageError: fewer than one sample, or a label that the run lacks.
+            UsageError: fewer than one sample, or a label, column or value that the run lacks.
         """
-        return np.concatenate(list(self.samples(n, label, seed=seed, temperature=temperature)))
+        return np.concatenate(list(self.samples(n, label, where=where, seed=seed, temperature=temperature)))
 
     def samples(
-        self, n: int, label: str | None = None, *, seed: int = 0, temperature: float = 1.0
+        self,
+        n: int,
+        label: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        temperature: float = 1.0,
     ) -> Iterator[np.ndarray]:
         """Like ``sample``, some at a time, so that any number fits into memory."""
-        return sample(
-            self.stored, n, label=label, seed=seed, options=SampleSettings.read({"temperature": temperature}, "sample")
-        )
+        options = SampleSettings.read({"temperature": temperature}, "sample")
+        return sample(self.stored, n, asked=self.stored.codec.ask(label, where), seed=seed, options=options)
 
     def encode(self, items: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
         """Latent of each item.
@@ -128,7 +142,7 @@ class Run:
 
     def sheet(self, n: int = 64, label: str | None = None, *, seed: int = 0) -> Image.Image:
         """Samples side by side."""
-        return self.stored.codec.preview(self.sample(n, label, seed=seed))
+        return self.stored.codec.overview(self.sample(n, label, seed=seed))
 
     def heldout(self, split: str = "test", *, most: int = 1_000_000, progress: Progress = silent) -> dict[str, float]:
         """Mean negative ELBO and its terms in nats on a split; empty for a family without a bound."""
@@ -192,16 +206,22 @@ class Run:
     def _other(self, data: str | Path, progress: Progress) -> Dataset:
         """Other data, read as this run's were."""
         settings = Recipe.of(self.recipe).data.model_copy(update={"path": place(data), "conditional": False})
-        dataset = ingest(settings, progress)
-        if dataset.codec.spec.shape != self.stored.codec.spec.shape:
+        dataset = ingest(settings, progress, self.stored.codec.schema)
+        if dataset.report["stored_shape"] != self.stored.data["stored_shape"]:
             raise UsageError(f"{data} gives items of shape {dataset.codec.spec.shape}; {self.path} makes others")
         return dataset
 
     def _condition(self, labels: Sequence[str] | None, n: int) -> torch.Tensor | None:
-        if self.stored.codec.spec.condition is None:
+        condition = self.stored.codec.spec.condition
+        if condition is None:
             if labels is not None:
                 raise UsageError(f"{self.path} was trained without labels; leave them out, or train with --conditional")
             return None
+        if not condition.categories and labels is None:
+            return self.stored.codec.ask().condition(0, n)
         if labels is None or len(labels) != n:
             raise UsageError(f"this run is conditional: give {n} labels")
-        return torch.tensor([label_index(self.stored, label) for label in labels])
+        unknown = [label for label in labels if label not in condition.categories]
+        if unknown:
+            raise UsageError(f"no label {unknown[0]!r}: {nearest(unknown[0], condition.categories)}")
+        return torch.tensor([condition.categories.index(label) for label in labels])

@@ -44,6 +44,15 @@ def _out(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content, allow_nan=False))
 
 
+def _pairs(where: list[str] | None) -> dict[str, str]:
+    """What ``--where`` asks for, by column."""
+    pairs = [text.partition("=") for text in where or ()]
+    wrong = [column for column, equals, _ in pairs if not equals]
+    if wrong:
+        raise UsageError(f"--where {wrong[0]!r} needs the form column=value, such as age=37")
+    return {column.strip(): value for column, _, value in pairs}
+
+
 def _image(size: str | None, channels: int | None, fit: str | None) -> dict[str, Any]:
     return {"size": size, "channels": channels, "fit": fit}
 
@@ -145,9 +154,14 @@ def sample(
     run: Annotated[Path, typer.Argument(help="run folder")],
     n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 100,
     label: Annotated[str | None, typer.Option(help="of a conditional run: make only these")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="of a conditional run on a table: column=value that each row is to have; repeatable"),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="folder for one file a sample, or a .npz file; default RUN/out")
+        Path | None,
+        typer.Option(help="folder, or a .npz file; of a table a .csv, .tsv or .parquet file; default RUN/out"),
     ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="also draw the first samples side by side into this picture")
@@ -165,7 +179,7 @@ def sample(
 
     opened = api.open_run(run)
     place = out or run / "out"
-    paths = write_samples(opened, n, label, seed, temperature, place, sheet, ProgressShower())
+    paths = write_samples(opened, n, label, _pairs(where), seed, temperature, place, sheet, ProgressShower())
     if as_json:
         _out({"run": str(run), "n": n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
     else:
@@ -217,7 +231,11 @@ def evaluate(
     n: Annotated[int | None, typer.Option("-n", min=10, help="samples judged; default 10000")] = None,
     parts: Annotated[int | None, typer.Option(min=2, help="disjoint parts they are judged in; default 5")] = None,
     features: Annotated[
-        list[str] | None, typer.Option("--features", help="random-conv, pixels, classifier, file:PATH; repeatable")
+        list[str] | None,
+        typer.Option("--features", help="random-conv, pixels, classifier, columns, file:PATH; repeatable"),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="column of a table: how well it is predicted after learning from samples")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="take every measure there is")] = False,
     seed: Seed = 0,
@@ -234,6 +252,7 @@ def evaluate(
     from ficta.runs.folder import RunFolder
 
     settings: dict[str, Any] = {"n": n, "parts": parts, "features": tuple(features or ()), "full": full, "seed": seed}
+    settings["target"] = target
     is_run = RunFolder(samples).exists
     image = _image(size, channels, fit)
     if is_run and (reference or out or any(image.values())):

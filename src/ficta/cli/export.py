@@ -7,7 +7,7 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,16 +18,17 @@ from ficta.api import Run
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.files import replacing, write_text
 from ficta.base.progress import Progress
-from ficta.runs.sampling import labels_of
+from ficta.data.asked import Asked
 
 if TYPE_CHECKING:
     from ficta.evaluate.evaluate import Evaluation
 
-SHEET_ITEMS = 100
+NPZ = ".npz"
 ENTRY = "samples.npy"  # of an .npz
 BESIDE = ((".png", "sheet.png"), (".csv", "labels.csv"))  # of an .npz, and in a folder
-FILES = (".npy", ".zip", ".png", ".jpg", ".jpeg", ".csv")  # endings that nobody gives a folder
-OURS = re.compile(r"\d{6,}\.png|sheet\.png|labels\.csv")
+# endings that nobody gives a folder
+FILES = (".npy", ".zip", ".png", ".jpg", ".jpeg", ".csv", ".tsv", ".parquet", ".xlsx")
+OURS = re.compile(r"\d{6,}\.png|sheet\.png|labels\.csv|samples\.csv")
 
 
 class Written(NamedTuple):
@@ -41,73 +42,79 @@ def write_samples(
     run: Run,
     n: int,
     label: str | None,
+    where: Mapping[str, str],
     seed: int,
     temperature: float,
     place: Path,
     sheet: Path | None,
     progress: Progress,
 ) -> Written:
-    """Write ``n`` samples and a sheet of the first hundred; memory does not grow with ``n``.
+    """Write ``n`` samples and an overview of the first ones; memory does not grow with ``n``.
 
     Args:
         run: a trained run.
         n: how many.
         label: of every sample, for a conditional run.
+        where: values of columns of every sample, for a conditional run on a table.
         seed: of the latents.
         temperature: spread of the latents.
-        place: a folder (one file a sample) or a path ending in ``.npz`` (one array named ``samples``).
+        place: a folder, a path ending in ``.npz`` (one array named ``samples``), or of a table another kind of file.
         sheet: where the sheet goes as well as beside the samples; by its ending a PNG, a JPEG …
         progress: who is told.
 
     Raises:
-        UsageError: the folder holds files that are no samples, files beside an ``.npz`` would be lost, or the ending
-            is of no kind that is written.
+        UsageError: the folder holds files that are no samples, files beside would be lost, or the ending is of no kind
+            that is written.
         FictaError: it cannot be written.
     """
-    packed = place.suffix == ".npz"
-    if not packed and ((place.exists() and not place.is_dir()) or place.suffix.lower() in FILES):
-        raise UsageError(f"--out {place} is a file; give a folder, or a path ending in .npz")
+    codec = run.stored.codec
+    single = place.suffix.lower() in (NPZ, *codec.endings)
+    if not single and ((place.exists() and not place.is_dir()) or place.suffix.lower() in FILES):
+        kinds = ", ".join((NPZ, *codec.endings))
+        raise UsageError(f"--out {place} is a file; give a folder, or a path ending in {kinds}")
     if sheet is not None and sheet.suffix.lower() not in Image.registered_extensions():
         raise UsageError(f"--sheet {sheet}: give a path ending in .png, .jpg or another kind of picture")
-    stale = [] if packed else _earlier_samples(place)
-    beside, table = (place.with_suffix(kind) if packed else place / name for kind, name in BESIDE)
-    _check_neighbours(place, [beside, table] if run.stored.codec.spec.condition else [beside])
+    stale = [] if single else _earlier_samples(place)
+    beside, table = (place.with_suffix(kind) if single else place / name for kind, name in BESIDE)
+    asked = codec.ask(label, where)
+    names = asked.names(0, 1) is not None
+    if single:
+        _check_neighbours(place, [beside, table] if names else [beside])
 
-    def made(count: int) -> Iterator[tuple[int, np.ndarray]]:
+    def made(count: int) -> Iterator[np.ndarray]:
         done = 0
-        for chunk in run.samples(count, label, seed=seed, temperature=temperature):
-            yield done, chunk
+        for chunk in run.samples(count, label, where=where, seed=seed, temperature=temperature):
+            yield chunk
             done += len(chunk)
             progress("samples", done, count)
 
-    shown = np.concatenate([chunk for _, chunk in made(min(n, SHEET_ITEMS))])  # a wrong call shows before any folder
+    shown = np.concatenate(list(made(min(n, codec.sheet_items))))  # a wrong call shows before any folder
     try:
-        for folder in (place.parent if packed else place, (sheet or beside).parent):
+        for folder in (place.parent if single else place, (sheet or beside).parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in stale:
             path.unlink()
-        picture = run.stored.codec.preview(shown, captions=labels_of(run.stored, len(shown), label))
+        picture = codec.overview(shown, captions=asked.names(0, len(shown)))
         for path in (
             beside,
             *([sheet] if sheet else []),
         ):  # first of all: a numbered file beside it is known to be ours
             with replacing(path) as file:
                 picture.save(file, format=Image.registered_extensions()[path.suffix.lower()])
-        if run.stored.codec.spec.condition is not None:
-            _write_labels(table, run, n, label)
-        if packed:
+        if names:
+            _write_labels(table, asked, n)
+        if place.suffix.lower() == NPZ:
             _write_npz(place, n, made(n))
         else:
-            for done, chunk in made(n):
-                run.stored.codec.write(chunk, place, done)
+            codec.write(made(n), place)
     except OSError as error:
         raise FictaError(f"cannot write {error.filename or place}: {error.strerror}; choose another --out") from None
-    return Written(sheet or beside, 1 if packed else n)
+    return Written(sheet or beside, 1 if single or codec.endings else n)
 
 
 def _check_neighbours(place: Path, neighbours: Sequence[Path]) -> None:
-    """Refuse to replace an ``.npz`` and what stands beside it, unless an earlier call has made that."""
-    if place.suffix != ".npz" or _is_ours(place):
+    """Refuse to replace a file and what stands beside it, unless it is an ``.npz`` that an earlier call has made."""
+    if place.suffix.lower() == NPZ and _is_ours(place):
         return
     taken = [path for path in (place, *neighbours) if path.exists()]
     if taken:
@@ -133,24 +140,24 @@ def _earlier_samples(folder: Path) -> list[Path]:
     return entries
 
 
-def _write_labels(path: Path, run: Run, n: int, label: str | None) -> None:
+def _write_labels(path: Path, asked: Asked, n: int) -> None:
     """Write which label each sample was asked for: columns ``file`` (its index in a .npz) and ``label``."""
     with replacing(path) as file:
         rows = csv.writer(codecs.getwriter("utf-8")(file))
         rows.writerow(("file", "label"))
-        for index, given in enumerate(labels_of(run.stored, n, label) or ()):
+        for index, given in enumerate(asked.names(0, n) or ()):
             rows.writerow((f"{index:06d}.png" if path.name == "labels.csv" else index, given))
 
 
-def _write_npz(path: Path, rows: int, chunks: Iterator[tuple[int, np.ndarray]]) -> None:
+def _write_npz(path: Path, rows: int, chunks: Iterator[np.ndarray]) -> None:
     """Write one array named ``samples`` row by row: a zip whose entry starts with the header of the whole array."""
     with (
         replacing(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
         archive.open(ENTRY, "w", force_zip64=True) as entry,
     ):
-        for done, chunk in chunks:
-            if done == 0:
+        for number, chunk in enumerate(chunks):
+            if number == 0:
                 header = {"descr": np.lib.format.dtype_to_descr(chunk.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(entry, header | {"shape": (rows, *chunk.shape[1:])})
             entry.write(np.ascontiguousarray(chunk).tobytes())

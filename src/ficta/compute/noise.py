@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -75,7 +76,17 @@ def latents(seed: int, start: int, count: int, size: int) -> Tensor:
     Returns:
         float32 (count, size). Row i depends on (seed, start + i) alone.
     """
-    first, last = start // LATENT_BLOCK, -(-(start + count) // LATENT_BLOCK)
-    blocks = [Noise.whole(mix(seed, "latent", block), "cpu", LATENT_BLOCK).normal(size) for block in range(first, last)]
+    return _by_sample(seed, "latent", start, count, lambda noise: noise.normal(size))
+
+
+def choices(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Like ``latents``, but uniform in [0, 1): what a sample needs to choose among values given its latent."""
+    return _by_sample(seed, "choice", start, count, lambda noise: noise.uniform(size))
+
+
+def _by_sample(seed: int, purpose: str, start: int, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
+    """Numbers of samples ``start`` to ``start + count``, whatever else is drawn."""
+    first, last = start // LATENT_BLOCK, -(-(start + max(count, 1)) // LATENT_BLOCK)
+    blocks = [draw(Noise.whole(mix(seed, purpose, block), "cpu", LATENT_BLOCK)) for block in range(first, last)]
     offset = start - first * LATENT_BLOCK
-    return torch.cat(blocks or [torch.empty(0, size)])[offset : offset + count]
+    return torch.cat(blocks)[offset : offset + count]

@@ -22,7 +22,7 @@ from ficta.base.files import write_json
 FOLDER_VARIABLE = "FICTA_CACHE"
 LIMIT_VARIABLE = "FICTA_CACHE_LIMIT_GB"
 DEFAULT_LIMIT_GB = 20.0
-FORMAT = 3  # raise it when entries of older versions cannot be used
+FORMAT = 4  # raise it when entries of older versions cannot be used
 ITEMS, FACTS = "items.npy", "facts.json"
 LABELS, SPLITS, DIGESTS = "labels.npy", "splits.npy", "digests.npy"
 BUILDING, REMOVING = ".building-", ".removing-"

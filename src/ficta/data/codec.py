@@ -15,6 +15,7 @@ from torch import Tensor
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import Noise
+from ficta.data.asked import Asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,23 @@ class Codec(abc.ABC):
     """Known after ``fit`` or ``from_facts``."""
     settings: Settings
     """As given, and after ``fit`` with what the data decided filled in."""
-    measures: tuple[str, ...]
+    item: str
+    """What a sample is called: picture, row."""
+    spaces: tuple[str, ...]
     """Feature spaces in which this modality is judged by default; the first is where novelty is."""
+    measures: tuple[str, ...]
+    """Measures of the items themselves."""
+    by_label: bool
+    """Whether it is a label that a conditional model is asked for."""
+    pictures: tuple[str, ...]
+    """What is worth drawing of a trained model (``ficta.explore``)."""
+    sheet_items: int
+    """Samples that an overview shows well."""
+    endings: tuple[str, ...]
+    """Of files that many items are written to; without any, each is written to a file of its own, in a folder."""
+    schema: dict[str, Any]
+    """What ``scan`` learnt of the source as a whole, JSON types; kept with the compact items. If it is set before, a
+    source is read by that of another."""
 
     @abc.abstractmethod
     def __init__(self, settings: Any) -> None:
@@ -74,8 +90,18 @@ class Codec(abc.ABC):
         """Read every item of ``source``, in bounded memory."""
 
     @abc.abstractmethod
-    def fit(self, train: Iterable[np.ndarray], condition: Spec | None) -> None:
-        """Learn from the training split what encoding needs, and set ``spec`` with this ``condition``."""
+    def remarks(self, facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
+        """Notes and warnings of this modality about items of this shape, given what was met when they were read."""
+
+    @abc.abstractmethod
+    def fit(self, train: Iterable[np.ndarray], conditional: bool, labels: tuple[str, ...]) -> None:
+        """Learn from the training split what encoding needs, and set ``spec``.
+
+        Args:
+            train: its items in compact form, some at a time.
+            conditional: whether the model is to be one that can be asked for something.
+            labels: that there are, in the order of their indices.
+        """
 
     @abc.abstractmethod
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
@@ -85,21 +111,48 @@ class Codec(abc.ABC):
         """
 
     @abc.abstractmethod
+    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
+        """What a batch is taken to be asked for, encoded for ``spec.condition``; None if that is.
+
+        Args:
+            spec: of the model that is trained or judged.
+            data: float32 (B, *spec.shape).
+            labels: of each item, int64 (B,), if there are any.
+            noise: feeds codecs that draw; without it they ask for as little as they can.
+        """
+
+    @abc.abstractmethod
+    def ask(self, label: str | None = None, where: Mapping[str, Any] | None = None) -> Asked:
+        """What a user asks for: a label, or values of columns; neither: what a fair sample of everything is asked for.
+
+        Raises:
+            UsageError: an unknown one, or a model that was not trained to be asked.
+        """
+
+    @abc.abstractmethod
+    def unstructured(self, items: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Items in compact form that consist of the same as these, numbers ``first`` on, without their structure."""
+
+    @abc.abstractmethod
     def decode(self, tensor: Tensor) -> np.ndarray:
         """Model tensor (B, *spec.shape) to compact array (B, *stored shape)."""
 
     @abc.abstractmethod
-    def write(self, stored: np.ndarray, folder: Path, first: int = 0) -> list[Path]:
-        """Write one file an item, named by its index from ``first`` on."""
+    def write(self, chunks: Iterable[np.ndarray], place: Path) -> None:
+        """Write items as they come: to a folder, or to a file with one of the ``endings``."""
 
     @abc.abstractmethod
     def preview(
         self, stored: np.ndarray, columns: int | None = None, captions: Sequence[str] | None = None
     ) -> Image.Image:
-        """The sheet that a person looks at: items side by side, enlarged so that small ones can be seen.
+        """Items one by one, side by side, large enough to be seen.
 
-        ``captions``: a line under each, such as the label that it was asked for.
+        ``captions``: a line with each, such as the label that it was asked for.
         """
+
+    @abc.abstractmethod
+    def overview(self, stored: np.ndarray, captions: Sequence[str] | None = None) -> Image.Image:
+        """The sheet that a person judges samples by: items one by one, or what they have in common."""
 
     @abc.abstractmethod
     def facts(self) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.settings import OPEN, Settings
-from ficta.base.spec import Spec
+from ficta.base.spec import Spec, class_condition
+from ficta.base.words import count, nearest
 from ficta.compute.noise import Noise
+from ficta.data.asked import Asked, Labels, Nothing
 from ficta.data.codec import Chunk, Codec
 from ficta.data.listing import Source
 from ficta.data.scan import Wish, scan_pictures
@@ -83,10 +86,17 @@ class ImageCodec(Codec):
     """
 
     settings: ImageSettings
-    measures = ("random-conv",)
+    item = "picture"
+    spaces = ("random-conv",)
+    measures = ("ms-ssim", "usefulness")
+    by_label = True
+    pictures = ("sheet", "reconstructions", "interpolations", "manifold", "latent")
+    sheet_items = 100
+    endings = ()
 
     def __init__(self, settings: ImageSettings) -> None:
         self.settings = settings
+        self.schema: dict[str, Any] = {}
 
     def stored_key(self) -> dict[str, Any]:
         """Size, fit, channels, and whether pixels are drawn at ingestion."""
@@ -102,12 +112,22 @@ class ImageCodec(Codec):
         wish = Wish(self.settings.sides(), self.settings.channels, self.settings.fit)
         yield from scan_pictures(source, wish, drawn=self.settings.binarise == "fixed")
 
-    def fit(self, train: Iterable[np.ndarray], condition: Spec | None) -> None:
+    def remarks(self, facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
+        """How pictures of other sizes became the one that is trained on; whether they are dark."""
+        size = f"{shape[2]}x{shape[1]}"
+        others = sum(number for own, number in facts["tallies"]["sizes"].items() if own != size)
+        how = "cropped to the middle" if self.settings.fit == "crop" else "padded with black"
+        note = f"brought to {size} from other sizes, {how} where the aspect differs: {count(others)}"
+        low, high = facts["stored_range"]
+        dark = f"the brightest value is {high:g} of 255: scale the pictures to the whole range"
+        return [note] if others else [], [dark] if low < high < 32 else []
+
+    def fit(self, train: Iterable[np.ndarray], conditional: bool, labels: tuple[str, ...]) -> None:
         """Take the shape from the first pictures, uint8 (n, C, H, W); nothing else is learnt."""
         channels, height, width = next(iter(train)).shape[1:]
         size = str(width) if width == height else f"{width}x{height}"
         self.settings = self.settings.model_copy(update={"size": size, "channels": channels})
-        self._set_spec((channels, height, width), condition)
+        self._set_spec((channels, height, width), class_condition(labels) if conditional else None)
 
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
         """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised.
@@ -123,6 +143,36 @@ class ImageCodec(Codec):
             return (stored >= 128).to(torch.float32)
         return (noise.uniform(*stored.shape[1:]) < stored.to(torch.float32) / 255).to(torch.float32)
 
+    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
+        """The labels int64 (B,)."""
+        return labels if spec.condition else None
+
+    def ask(self, label: str | None = None, where: Mapping[str, Any] | None = None) -> Asked:
+        """Pictures of this label, or of all in turn.
+
+        Raises:
+            UsageError: an unknown label, a value of a column, or a run that was trained without labels.
+        """
+        if where:
+            raise UsageError("pictures have no columns to ask for; ask for a label: --label")
+        condition = self.spec.condition
+        if condition is None:
+            if label is not None:
+                raise UsageError("this run was trained without labels; train with --conditional to ask for one")
+            return Nothing()
+        if label is not None and label not in condition.categories:
+            raise UsageError(f"no label {label!r}: {nearest(label, condition.categories)}")
+        chosen = range(len(condition.categories)) if label is None else [condition.categories.index(label)]
+        return Labels(condition.categories, np.array(chosen))
+
+    def unstructured(self, items: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """The values of each picture have changed places."""
+        made = np.empty_like(items)
+        for place, picture in enumerate(items):
+            draws = np.random.default_rng([seed, first + place])
+            made[place] = draws.permutation(picture.reshape(-1)).reshape(picture.shape)
+        return made
+
     def decode(self, tensor: Tensor) -> np.ndarray:
         """Float (B, C, H, W) to uint8 (B, C, H, W): clamped to the range and rounded to the nearest level.
 
@@ -136,24 +186,27 @@ class ImageCodec(Codec):
         levels: np.ndarray = (unit.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return levels
 
-    def write(self, stored: np.ndarray, folder: Path, first: int = 0) -> list[Path]:
+    def write(self, chunks: Iterable[np.ndarray], place: Path) -> None:
         """Write uint8 (n, C, H, W) as ``000000.png`` and so on."""
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{first + index:06d}.png" for index in range(len(stored))]
-        for path, picture in zip(paths, stored, strict=True):
+        place.mkdir(parents=True, exist_ok=True)
+        for index, picture in enumerate(itertools.chain.from_iterable(chunks)):
+            path = place / f"{index:06d}.png"
             flat = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)  # CHW => HWC
             try:
                 Image.fromarray(np.ascontiguousarray(flat)).save(path)
             except BaseException:  # nothing half-written stays; thousands of files are not each flushed to disk
                 path.unlink(missing_ok=True)
                 raise
-        return paths
 
     def preview(
         self, stored: np.ndarray, columns: int | None = None, captions: Sequence[str] | None = None
     ) -> Image.Image:
         """The pictures side by side, enlarged."""
         return sheet(stored, columns, captions=captions)
+
+    def overview(self, stored: np.ndarray, captions: Sequence[str] | None = None) -> Image.Image:
+        """The pictures side by side, enlarged."""
+        return sheet(stored, captions=captions)
 
     def facts(self) -> dict[str, Any]:
         """Settings, shape and condition."""

@@ -14,7 +14,6 @@ import numpy as np
 from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress, silent
 from ficta.base.seeds import mix
-from ficta.base.spec import Spec, class_condition
 from ficta.base.words import plural
 from ficta.data import cache, splits
 from ficta.data.codec import Chunk, Codec
@@ -30,23 +29,24 @@ FIT_ROWS = 1024  # items a chunk that the codec is fitted on
 SHOWN = 3  # skipped files shown in an error
 
 
-def ingest(settings: DataSettings, progress: Progress = silent) -> Dataset:
+def ingest(settings: DataSettings, progress: Progress = silent, schema: Mapping[str, Any] | None = None) -> Dataset:
     """Read what the settings name (see ``survey``), and refuse it if too much of it could not be read.
 
     Raises:
         DataError: more was skipped than ``data.max_skipped`` allows; and what ``survey`` raises.
     """
-    dataset = survey(settings, progress)
+    dataset = survey(settings, progress, schema)
     check_skipped(dataset.report)
     return dataset
 
 
-def survey(settings: DataSettings, progress: Progress = silent) -> Dataset:
+def survey(settings: DataSettings, progress: Progress = silent, schema: Mapping[str, Any] | None = None) -> Dataset:
     """Read, or find in the cache, what the settings name, and divide it, however much of it had to be skipped.
 
     Args:
         settings: what to read and how.
         progress: told how far listing, reading and downloading have come.
+        schema: of another source, as its codec has it, that this one is to be read by.
 
     Returns:
         Codec fitted on the training split; splits ``train``, ``validation`` and ``test`` (the last two may be empty)
@@ -59,7 +59,8 @@ def survey(settings: DataSettings, progress: Progress = silent) -> Dataset:
     """
     source = open_source(settings, progress)
     codec = CODECS[source.codec](getattr(settings, source.codec))
-    key = _key(source, settings, codec)
+    codec.schema = dict(schema or {})
+    key = _key(source, settings, codec, schema)
     entry = cache.load(key)
     if entry is None:
         _build(key, source, codec)
@@ -67,18 +68,23 @@ def survey(settings: DataSettings, progress: Progress = silent) -> Dataset:
     if entry is None:
         raise DataError(f"{settings.path}: its cache entry vanished while it was opened; try again")
     categories = tuple(entry.facts["categories"])
-    condition = _condition(entry, settings) if settings.conditional else None
+    if settings.conditional and codec.by_label:
+        _check_labels(entry, settings)
+    codec.schema = entry.facts["schema"]
     rows, origin = _divide(entry, settings)
     labels = entry.labels if categories else None
     parts = {name: Split(entry.stored, rows[name], labels) for name in splits.NAMES}
-    codec.fit(_chunks(parts["train"]), condition)
-    cache.also_known_as(_key(source, settings, codec), key)  # so that a run that knows what was decided finds it
-    report = build_report(settings, entry, rows, origin, codec.spec)
+    codec.fit(_chunks(parts["train"]), settings.conditional, categories)
+    cache.also_known_as(
+        _key(source, settings, codec, schema), key
+    )  # so that a run that knows what was decided finds it
+    report = build_report(settings, entry, rows, origin, codec)
     return Dataset(codec, parts, report, settings.model_copy(update={source.codec: codec.settings}))
 
 
-def _key(source: Source, settings: DataSettings, codec: Codec) -> str:
-    return cache.key_of([source.kind, source.manifest, settings.labels, source.codec, codec.stored_key()])
+def _key(source: Source, settings: DataSettings, codec: Codec, schema: Mapping[str, Any] | None) -> str:
+    content = [source.kind, source.manifest, settings.labels, source.codec, codec.stored_key()]
+    return cache.key_of([*content, schema] if schema else content)
 
 
 def _build(key: str, source: Source, codec: Codec) -> None:
@@ -87,7 +93,7 @@ def _build(key: str, source: Source, codec: Codec) -> None:
     if not listing.count:
         ignored = "; ".join(f"{count} {what}" for what, count in listing.ignored.items())
         raise DataError(
-            f"{source.place} holds no pictures{f' ({ignored})' if ignored else ''}; name another folder or file"
+            f"{source.place} holds no {codec.item}s{f' ({ignored})' if ignored else ''}; name another folder or file"
         )
     collected = _Collected()
     began = time.monotonic()
@@ -102,8 +108,8 @@ def _build(key: str, source: Source, codec: Codec) -> None:
             source.progress("reading", collected.done, listing.count)
         if not collected.labels:
             raise DataError(
-                f"{source.place}: none of {plural(collected.done, 'file')} could be read: {_some(collected.skipped)}; "
-                "save them as PNG or JPEG, or name another folder"
+                f"{source.place}: none of {plural(collected.done, codec.item)} could be read: "
+                f"{_some(collected.skipped)}; mend them, or name another source"
             )
         names = _natural({label for label in collected.labels if label is not None})
         index: dict[str | None, int] = {None: -1} | {name: number for number, name in enumerate(names)}
@@ -115,6 +121,7 @@ def _build(key: str, source: Source, codec: Codec) -> None:
             "categories": names,
             "ignored": listing.ignored,
             "listing_notes": listing.notes,
+            "schema": codec.schema,
             **collected.facts(),
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -150,8 +157,8 @@ class _Collected:
         for what, counts in chunk.tallies.items():
             self.tallies.setdefault(what, Counter()).update(counts)
         if chunk.stored.size:
-            self.low = min(self.low, chunk.stored.min())
-            self.high = max(self.high, chunk.stored.max())
+            self.low = min(self.low, np.fmin.reduce(chunk.stored, axis=None))
+            self.high = max(self.high, np.fmax.reduce(chunk.stored, axis=None))
 
     def facts(self) -> dict[str, Any]:
         content = hashlib.sha256(self.digests)
@@ -175,7 +182,8 @@ def check_skipped(report: Mapping[str, Any]) -> None:
         raise DataError(f"{report['source']}: {report['refused']}; skipped: {_some(report['skipped'])}")
 
 
-def _condition(entry: cache.Entry, settings: DataSettings) -> Spec:
+def _check_labels(entry: cache.Entry, settings: DataSettings) -> None:
+    """Refuse to learn labels that some items lack."""
     missing = int((entry.labels < 0).sum())
     if missing:
         some = plural(missing, "of its samples lacks", "of its samples lack")
@@ -184,7 +192,6 @@ def _condition(entry: cache.Entry, settings: DataSettings) -> Spec:
             f"data.conditional needs a label for every sample, but in {settings.path} {how_many} one; "
             "sort the files into a folder for each label, add a labels.csv (file,label), or leave --conditional out"
         )
-    return class_condition(tuple(entry.facts["categories"]))
 
 
 def _divide(entry: cache.Entry, settings: DataSettings) -> tuple[dict[str, splits.Rows], dict[str, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from ficta.base.spec import Spec
 from ficta.base.words import count, plural
 from ficta.data import cache, splits
+from ficta.data.codec import Codec
 from ficta.data.settings import DataSettings
 
 FEW = 200  # training samples below which a model mostly learns copies
@@ -20,26 +21,29 @@ SHOWN = 10  # labels and sizes shown to people
 
 
 def build_report(
-    settings: DataSettings, entry: cache.Entry, rows: Mapping[str, splits.Rows], origin: Mapping[str, str], spec: Spec
+    settings: DataSettings, entry: cache.Entry, rows: Mapping[str, splits.Rows], origin: Mapping[str, str], codec: Codec
 ) -> dict[str, Any]:
     """Collect the report (data.json): JSON types, the same for the same data and settings."""
-    facts = entry.facts
+    facts, spec = entry.facts, codec.spec
     tallies = facts["tallies"]
+    notes, warnings = codec.remarks(facts, entry.stored.shape[1:])
     report = {
         "source": settings.path,
         "kind": facts["kind"],
         "codec": facts["codec"],
+        "item": codec.item,
         "read": facts["read"],
         "skipped": facts["skipped"],
         "ignored": facts["ignored"],
         "notes": facts["listing_notes"]
         + [f"{what}: {count(n)}" for what, n in tallies.get("notes", {}).items()]
-        + _resized(settings, entry),
+        + notes,
         "sizes": _most(tallies.get("sizes", {})),
         "size_kinds": len(tallies.get("sizes", {})),
         "modes": tallies.get("modes", {}),
         "stored_shape": list(entry.stored.shape[1:]),
         "stored_range": facts["stored_range"],
+        "schema": facts["schema"],
         "levels": spec.levels,
         "spec": json.loads(json.dumps(spec.to_json())),  # tuples => lists, as data.json gives them back
         "categories": facts["categories"],
@@ -52,7 +56,7 @@ def build_report(
     }
     report["training_sees"] = _seen(report, spec)
     report["refused"] = _refused(report, settings.max_skipped)
-    report["warnings"] = _warnings(report, origin)
+    report["warnings"] = _warnings(report) + warnings
     return report
 
 
@@ -65,8 +69,9 @@ def describe(report: Mapping[str, Any]) -> str:
         f"skipped     {count(len(report['skipped']))}",
         *(f"            {item['name']}: {item['reason']}" for item in report["skipped"]),
         f"ignored     {_listed(report['ignored']) or 'none'}",
-        f"sizes       {_listed(report['sizes'], report['size_kinds'])}",
-        f"modes       {_listed(report['modes'])}",
+        *([f"sizes       {_listed(report['sizes'], report['size_kinds'])}"] if report["sizes"] else []),
+        *([f"modes       {_listed(report['modes'])}"] if report["modes"] else []),
+        *(f"column      {_column(column)}" for column in report["schema"].get("columns", ())),
         f"labels      {_labels(report)}",
         f"duplicates  {count(duplicates['extra'])} beyond the first of {count(duplicates['groups'])} groups, "
         f"{count(duplicates['across_splits'])} across splits",
@@ -81,13 +86,23 @@ def describe(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _column(column: Mapping[str, Any]) -> str:
+    """One column of a table: its name, kind and what is in it."""
+    parts = [f"{column['name']}: {column['kind']}"]
+    if column["categories"]:
+        parts.append(plural(len(column["categories"]), "value"))
+    if column["missing"]:
+        parts.append(f"{count(column['missing'])} missing")
+    return f"{', '.join(parts)} ({column['why']})"
+
+
 def _refused(report: Mapping[str, Any], max_skipped: float) -> str | None:
     """Why training refuses the data, and the way out; None if it does not."""
     skipped, total = len(report["skipped"]), report["read"] + len(report["skipped"])
     if skipped <= max_skipped * total:
         return None
     return (
-        f"{count(skipped)} of {plural(total, 'file')} could not be read, more than data.max_skipped = "
+        f"{count(skipped)} of {plural(total, report['item'])} could not be read, more than data.max_skipped = "
         f"{max_skipped:g} allows; mend or remove them, or raise --max-skipped"
     )
 
@@ -97,16 +112,6 @@ def _most(tally: Mapping[str, int]) -> dict[str, int]:
     kinds = sorted(tally.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(number for _, number in kinds[MOST_SIZES:])
     return dict(kinds[:MOST_SIZES]) | ({"other": rest} if rest else {})
-
-
-def _resized(settings: DataSettings, entry: cache.Entry) -> list[str]:
-    """How pictures of other sizes became the one that is trained on."""
-    if entry.facts["codec"] != "image":
-        return []
-    size = f"{entry.stored.shape[3]}x{entry.stored.shape[2]}"
-    others = sum(number for own, number in entry.facts["tallies"]["sizes"].items() if own != size)
-    how = "cropped to the middle" if settings.image.fit == "crop" else "padded with black"
-    return [f"brought to {size} from other sizes, {how} where the aspect differs: {count(others)}"] if others else []
 
 
 def _balance(labels: np.ndarray, categories: list[str]) -> dict[str, int]:
@@ -123,16 +128,23 @@ def _duplicates(entry: cache.Entry, rows: Mapping[str, splits.Rows]) -> dict[str
 
 def _seen(report: Mapping[str, Any], spec: Spec) -> str:
     shape = " x ".join(f"{length} {axis}" for axis, length in zip(spec.axes, spec.shape, strict=True))
-    values = f"{spec.levels} levels in [-1, 1]" if spec.kind == "continuous" else "values 0 and 1"
-    condition = f", one of {len(spec.condition.categories)} labels" if spec.condition else ""
-    return f"{plural(report['splits']['train'], 'sample')} of {shape}, {values}{condition}"
+    forms = {
+        "continuous": f"{shape}, {spec.levels} levels in [-1, 1]",
+        "binary": f"{shape}, values 0 and 1",
+        "mixed": f"{plural(len(spec.columns), 'column')}, as {spec.size} modes and places within them",
+    }
+    condition = ""
+    if spec.condition:
+        labels = len(spec.condition.categories)
+        condition = f", one of {labels} labels" if labels else ", some of whose columns are given"
+    return f"{plural(report['splits']['train'], 'sample')} of {forms[spec.kind]}{condition}"
 
 
-def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]:
+def _warnings(report: Mapping[str, Any]) -> list[str]:
     found = []
-    train, duplicates = report["splits"]["train"], report["duplicates"]
+    train, duplicates, item = report["splits"]["train"], report["duplicates"], report["item"]
     if train < FEW:
-        found.append(f"only {plural(train, 'picture')} to train on: expect copies")
+        found.append(f"only {plural(train, item)} to train on: expect copies")
     found += [
         f"no {name} samples: what is measured on them will be missing"
         for name in ("validation", "test")
@@ -140,31 +152,29 @@ def _warnings(report: Mapping[str, Any], origin: Mapping[str, str]) -> list[str]
     ]
     if duplicates["across_splits"]:
         found.append(
-            f"{count(duplicates['across_splits'])} pictures have exact copies in another of the source's splits: "
+            f"{count(duplicates['across_splits'])} {item}s have exact copies in another of the source's splits: "
             "what is measured on test will look better than it is"
         )
     if duplicates["groups_with_different_labels"]:
-        pictures = plural(duplicates["groups_with_different_labels"], "picture has", "pictures have")
-        found.append(f"{pictures} exact copies in the source under another label")
+        those = plural(duplicates["groups_with_different_labels"], f"{item} has", f"{item}s have")
+        found.append(f"{those} exact copies in the source under another label")
     found += _label_warnings(report)
     low, high = report["stored_range"]
     if low == high:
         found.append(f"all values are {low:g}: there is nothing to learn")
-    elif report["codec"] == "image" and high < 32:
-        found.append(f"the brightest value is {high:g} of 255: scale the pictures to the whole range")
     return found
 
 
 def _label_warnings(report: Mapping[str, Any]) -> list[str]:
     found = []
-    categories, counts = report["categories"], report["labels"]["train"]
+    categories, counts, item = report["categories"], report["labels"]["train"], report["item"]
     if categories and report["unlabelled"]:
-        found.append(f"{count(report['unlabelled'])} of {plural(report['read'], 'picture')} without a label")
+        found.append(f"{count(report['unlabelled'])} of {plural(report['read'], item)} without a label")
     if len(categories) == 1:
-        found.append(f"all labelled pictures have the same label, {categories[0]!r}")
+        found.append(f"all labelled {item}s have the same label, {categories[0]!r}")
     absent = [name for name, number in counts.items() if not number]
     if absent:
-        found.append(f"no training picture has the label {', '.join(absent[:SHOWN])}")
+        found.append(f"no training {item} has the label {', '.join(absent[:SHOWN])}")
     present = {name: number for name, number in counts.items() if number}
     if present:
         most, least = max(present, key=lambda n: present[n]), min(present, key=lambda n: present[n])

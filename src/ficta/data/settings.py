@@ -6,13 +6,22 @@ from pydantic import Field
 
 from ficta.base.settings import Settings
 from ficta.data.images import ImageSettings
+from ficta.data.tables import TableSettings
 
 
 class DataSettings(Settings):
     """What of the data a run uses, and how it is read."""
 
-    path: Annotated[str, Field(description="folder, zip, IDX or NumPy file, or a name: digits, mnist, fashion-mnist")]
-    conditional: Annotated[bool, Field(description="learn to make samples of a given label")] = False
+    path: Annotated[
+        str,
+        Field(
+            description="folder, zip, IDX or NumPy file of pictures, a table (CSV, TSV, Parquet, Excel), or a name: "
+            "digits, mnist, fashion-mnist"
+        ),
+    ]
+    conditional: Annotated[
+        bool, Field(description="learn to make samples of a given label, or rows with given values in some columns")
+    ] = False
     labels: Annotated[
         str,
         Field(description="'auto' (subfolders, labels.csv beside the files) or a CSV file with columns file,label"),
@@ -47,3 +56,4 @@ class DataSettings(Settings):
         str | None, Field(description="address to download a named data set from, instead of the listed ones")
     ] = None
     image: Annotated[ImageSettings, Field(description="how pictures are read")] = ImageSettings()
+    table: Annotated[TableSettings, Field(description="how tables are read")] = TableSettings(types={})

@@ -16,12 +16,13 @@ from ficta.data.arrays import Stream, pictures
 from ficta.data.download import NAMED, obtain
 from ficta.data.folders import FolderSource, ZipSource, check_labels
 from ficta.data.formats import IDX_NAME, idx_file, idx_folder, idx_images, idx_labels, npy_file, npz_file
+from ficta.data.frames import TableSource, is_table, open_table
 from ficta.data.listing import ArrayPart, ArraySource, Manifest, Source
 from ficta.data.pictures import EXTENSIONS, reason
 from ficta.data.settings import DataSettings
 
 DIGITS = "digits"
-READABLE = "a folder or zip of pictures, IDX, .npy or .npz"
+READABLE = "a folder or zip of pictures, IDX, .npy or .npz, or a table (CSV, TSV, Parquet, Excel)"
 
 
 def open_source(settings: DataSettings, progress: Progress) -> Source:
@@ -37,6 +38,11 @@ def open_source(settings: DataSettings, progress: Progress) -> Source:
     if isinstance(source, ArraySource) and settings.labels != "auto":
         raise UsageError(f"setting data.labels = {settings.labels!r}: {settings.path} has no files that it could name")
     return source
+
+
+def modality(path: str) -> str:
+    """The codec that reads what ``data.path`` names, by the name alone."""
+    return TableSource.codec if is_table(Path(path)) else Source.codec
 
 
 def _open(settings: DataSettings, progress: Progress) -> Source:
@@ -68,6 +74,8 @@ def _open_path(path: Path, table: Path | None, progress: Progress) -> Source:
         return _arrays("numpy", path, [path], progress, lambda: npy_file(path))
     if suffix == ".npz":
         return _arrays("numpy", path, [path], progress, lambda: npz_file(path))
+    if is_table(path):
+        return open_table(path, progress)
     if zipfile.is_zipfile(path) or suffix == ".zip":
         return ZipSource(path, table, progress)
     if suffix in EXTENSIONS:

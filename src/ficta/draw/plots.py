@@ -22,6 +22,7 @@ MARKERS = ("o", "^")  # a class past the palette's end gets its colour again wit
 LEGEND_CLASSES = len(PALETTE) * len(MARKERS)
 UNLABELLED = "#b9bcc5"
 MOST_BARS = 30
+MOST_NAMES = 40  # beside a matrix
 
 
 def curves(
@@ -112,6 +113,26 @@ def scatter(
         figure.label(title, *axes)
         lost = int(left_out.sum() + extras_left_out.sum())
         figure.note(f"not drawn because not finite: {lost:,} of {lost + len(points) + len(extras):,}" if lost else "")
+        return figure.render()
+
+
+def matrices(maps: Mapping[str, np.ndarray], names: Sequence[str]) -> Image.Image:
+    """Draw square matrices side by side in one colour scale from -1 to 1, blue to red; rows and columns share names.
+
+    Args:
+        maps: title to values, float (C, C).
+        names: of the rows and columns; more than forty are drawn without.
+    """
+    with plot(height=3.2, width=10.0) as figure:
+        figure.figure.clear()
+        panels = np.atleast_1d(figure.figure.subplots(1, len(maps), sharey=True))
+        words = [shown(name, 16) for name in names] if len(names) <= MOST_NAMES else []
+        for axes, (title, values) in zip(panels, maps.items(), strict=True):
+            axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+            axes.set_title(title, fontsize=9)
+            axes.set_xticks(range(len(words)), words, rotation=90, fontsize=6)
+            axes.set_yticks(range(len(words)), words, fontsize=6)
+            axes.grid(visible=False)
         return figure.render()
 
 

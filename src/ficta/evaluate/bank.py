@@ -16,7 +16,6 @@ from ficta.evaluate.sources import Source
 from ficta.metrics.extractors import Extractor
 
 CHUNK = 256
-SHOWN = 1000  # items that measures of the items themselves look at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Bank:
         features: by extractor, float32 (n, d).
         probabilities: of each label as the classifier reads it, float32 (n, c); c is 0 without a classifier.
         asked: label that each has or was asked for, int64 (n,), -1 for none; None without labels.
-        items: the first of them in compact form; a single one unless measures that look at them are asked for.
+        items: as many of the first as any measure looks at, in compact form; at least one.
     """
 
     features: dict[str, np.ndarray]
@@ -39,12 +38,12 @@ class Bank:
         return len(next(iter(self.features.values())))
 
 
-def look(source: Source, count: int, ground: Ground) -> Bank:
-    """Everything that measures see of the first ``count`` items of a source."""
+def look(source: Source, count: int, ground: Ground, shown: int) -> Bank:
+    """What measures see of the first ``count`` items of a source, of which ``shown`` are kept as they are."""
     found = features(source, count, ground.spaces, ground.progress)
     reads = ground.reads
     probabilities = reads.probabilities(found[reads.name]) if reads else np.empty((count, 0), np.float32)
-    items = source.read(0, min(count, SHOWN) if ground.asked.full else 1)
+    items = source.read(0, max(1, min(count, shown)))
     return Bank(found, probabilities, source.labels(0, count), items)
 
 

@@ -14,9 +14,10 @@ from ficta.evaluate.bank import Bank
 from ficta.evaluate.classifier import Reader
 from ficta.evaluate.ground import OTHER_LABELS, Ground
 from ficta.evaluate.result import Result
-from ficta.metrics import classified, distance, neighbours, variety
+from ficta.metrics import classified, distance, neighbours, tables, variety
 from ficta.metrics.extractors import Extractor
 from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
+from ficta.metrics.tables_learnt import detection_auc
 
 FRECHET = "frechet-distance"  # called FID with the features of the literature, and with no others
 PARTS, MEAN = "disjoint parts, Student's t", "bootstrap over samples"
@@ -43,11 +44,13 @@ class Given(NamedTuple):
         k: which neighbour bounds an item's reach.
         seed: of what is drawn.
         shares: of each label in the training split, float (c,); None without labels.
+        categorical: of tables, which columns are categories, bool (C,).
     """
 
     k: int
     seed: int
     shares: np.ndarray | None
+    categorical: np.ndarray
 
 
 class Output(NamedTuple):
@@ -74,10 +77,12 @@ class Measure:
 
     Attributes:
         outputs: the numbers.
-        looks_at: ``features`` are taken in every space, ``labels`` where there is a classifier, ``items`` always.
+        looks_at: ``features`` are taken in every space, ``labels`` where there is a classifier, ``items`` where the
+            codec names the measure.
         of: from samples and real items to the numbers; a ``ValueError`` says why they are not defined.
         settings: which of ``Given`` belong to the protocol.
         full: whether they are taken only if everything is asked for.
+        most: items that it looks at, of all parts together.
     """
 
     outputs: tuple[Output, ...]
@@ -85,6 +90,12 @@ class Measure:
     of: Callable[[Seen, Seen, Given], Sequence[float]]
     settings: tuple[Literal["k", "seed"], ...] = ()
     full: bool = False
+    most: int = 1_000_000
+
+    @property
+    def name(self) -> str:
+        """By which a codec names it."""
+        return self.outputs[0].name
 
 
 def _frechet(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
@@ -101,6 +112,13 @@ def _similarity(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
     if not half:
         raise ValueError(f"{len(samples.items)} items make no pair")
     return [float(variety.ms_ssim(samples.items[:half], samples.items[half : 2 * half]).mean())]
+
+
+def _pair_trends(samples: Seen, real: Seen, given: Given) -> Sequence[float]:
+    found = tables.pair_trends(samples.items, real.items, given.categorical)
+    if len(found) < 2:
+        raise ValueError("one column makes no pair")
+    return [found[np.triu_indices(len(found), 1)].mean()]
 
 
 MEASURES = (
@@ -154,8 +172,33 @@ MEASURES = (
         lambda samples, real, given: [variety.modes_found(samples.probabilities.argmax(1))],
         full=True,
     ),
-    Measure((Output("ms-ssim", "lower", most=1.0),), "items", _similarity, full=True),
+    Measure((Output("ms-ssim", "lower", most=1.0),), "items", _similarity, full=True, most=1000),
+    Measure(
+        (Output("column-shapes", "higher", most=1.0),),
+        "items",
+        lambda samples, real, given: [tables.column_shapes(samples.items, real.items, given.categorical).mean()],
+    ),
+    Measure((Output("pair-trends", "higher", most=1.0),), "items", _pair_trends),
+    Measure(
+        (Output("missing-pattern", "higher", most=1.0),),
+        "items",
+        lambda samples, real, given: [tables.missing_pattern(samples.items, real.items)],
+    ),
+    Measure(
+        (Output("detection", "near 0.5", most=1.0),),
+        "items",
+        lambda samples, real, given: [detection_auc(samples.items, real.items, given.categorical, given.seed)],
+        settings=("seed",),
+    ),
 )
+
+
+def taken(ground: Ground) -> list[Measure]:
+    """The measures that are asked for and fit these items."""
+    own = ground.dataset.codec.measures
+    asked = (measure for measure in MEASURES if ground.asked.full or not measure.full)
+    fitting = {"features": True, "labels": ground.dataset.codec.by_label}
+    return [measure for measure in asked if fitting.get(measure.looks_at, measure.name in own)]
 
 
 def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[Result]:
@@ -166,14 +209,15 @@ def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[
         banks: ``samples``, and in their place ``real`` and ``shuffled`` items.
         real: held-out items, which all of these are compared with.
     """
-    chosen = [measure for measure in MEASURES if ground.asked.full or not measure.full]
+    chosen = taken(ground)
     spaces: dict[str, Sequence[Extractor | None]] = {
         "features": ground.spaces,
         "labels": [ground.reads] if ground.reads else [],
         "items": [None],
     }
     tasks = [(measure, space) for measure in chosen for space in spaces[measure.looks_at]]
-    given = Given(ground.asked.k, ground.asked.seed, ground.label_shares)
+    categorical = np.array([not column.ordered for column in ground.dataset.codec.spec.columns], bool)
+    given = Given(ground.asked.k, ground.asked.seed, ground.label_shares, categorical)
     for done, (measure, space) in enumerate(tasks):
         ground.progress("measures", done, len(tasks))
         yield from _repeated(ground, measure, space, banks, real, given)
@@ -236,7 +280,10 @@ def _repeated(
     reasons: dict[str, str] = {}
     for which, bank in banks.items():
         try:
-            pairs = [(_part(ground, bank, space, part), _part(ground, real, space, part)) for part in _parts(ground)]
+            pairs = [
+                (_part(ground, bank, measure, space, part), _part(ground, real, measure, space, part))
+                for part in _parts(ground)
+            ]
             outputs = [measure.of(mine, theirs, given) for mine, theirs in pairs]
             found[which] = [
                 _cautious(repeats(values), len(bank) < ground.count).within(output.least, output.most)
@@ -280,10 +327,11 @@ def _parts(ground: Ground) -> range:
     return range(ground.asked.parts)
 
 
-def _part(ground: Ground, bank: Bank, space: Extractor | None, part: int) -> Seen:
+def _part(ground: Ground, bank: Bank, measure: Measure, space: Extractor | None, part: int) -> Seen:
     """Items of one part; they begin from the front again where there are too few for disjoint parts."""
     rows = np.arange(part * ground.n, (part + 1) * ground.n) % len(bank)
-    shown = np.arange(part * len(bank.items) // ground.asked.parts, (part + 1) * len(bank.items) // ground.asked.parts)
+    count, parts = min(len(bank.items), measure.most), ground.asked.parts
+    shown = rows if count == len(bank) else np.arange(part * count // parts, (part + 1) * count // parts)
     return Seen(
         bank.features[space.name][rows] if space else np.empty((len(rows), 0), np.float32),
         bank.probabilities[rows],

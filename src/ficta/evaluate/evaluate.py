@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from PIL import Image
@@ -9,14 +11,22 @@ from PIL import Image
 from ficta.base.progress import Progress, silent
 from ficta.data.dataset import Dataset
 from ficta.evaluate.bank import look
-from ficta.evaluate.compared import compared, obeyed
-from ficta.evaluate.ground import EvaluateSettings, lay_ground
+from ficta.evaluate.compared import compared, obeyed, taken
+from ficta.evaluate.ground import EvaluateSettings, Ground, lay_ground
 from ficta.evaluate.likelihood import likelihood
 from ficta.evaluate.novelty import novelty
 from ficta.evaluate.result import Result
+from ficta.evaluate.rows import new_rows, target_learnt
 from ficta.evaluate.sources import Source
 from ficta.evaluate.usefulness import usefulness
 from ficta.runs.run import Run
+
+# measures that a codec names and that draw samples of their own, or look at whole splits; with --full alone, or always
+FURTHER: Mapping[str, tuple[Callable[[Ground], Iterator[Result]], bool]] = {
+    "usefulness": (usefulness, True),
+    "new-rows": (new_rows, False),
+    "target": (target_learnt, False),
+}
 
 
 class Evaluation(NamedTuple):
@@ -55,13 +65,16 @@ def evaluate(
     """
     ground = lay_ground(samples, dataset, asked, progress)
     heldout = min(ground.count, len(ground.heldout))
-    real = look(ground.heldout, heldout, ground)
+    shown = max((measure.most for measure in taken(ground) if measure.looks_at == "items"), default=0)
+    real = look(ground.heldout, heldout, ground, shown)
     banks = {
-        "samples": look(ground.samples, ground.count, ground),
-        "real": look(ground.train, min(ground.count, len(ground.train)), ground),
-        "shuffled": look(ground.shuffled, heldout, ground),
+        "samples": look(ground.samples, ground.count, ground, shown),
+        "real": look(ground.train, min(ground.count, len(ground.train)), ground, shown),
+        "shuffled": look(ground.shuffled, heldout, ground, shown),
     }
     results = [*compared(ground, banks, real), *obeyed(ground, banks["samples"], real, banks["shuffled"])]
     novel = novelty(ground, banks)
-    results += [*novel.results, *likelihood(ground), *(usefulness(ground) if asked.full else ())]
+    own = (FURTHER[name] for name in dataset.codec.measures if name in FURTHER)
+    further = [measure(ground) for measure, full in own if asked.full or not full]
+    results += [*novel.results, *likelihood(ground), *itertools.chain.from_iterable(further)]
     return Evaluation(results, novel.closest, ground.reads.accuracy if ground.reads else None)

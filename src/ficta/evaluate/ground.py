@@ -17,8 +17,9 @@ from ficta.base.words import nearest
 from ficta.data.dataset import Dataset
 from ficta.evaluate.classifier import Reader, reader
 from ficta.evaluate.sources import RunSource, Shuffled, Source, SplitSource, described
-from ficta.metrics.extractors import BUILTIN, WHITENED_FROM, Extractor
+from ficta.metrics.extractors import WHITENED_FROM, Extractor
 from ficta.metrics.file_extractor import FileExtractor
+from ficta.metrics.spaces import BUILTIN
 from ficta.runs.run import Run
 
 LEAST = 2  # items in a part
@@ -37,9 +38,13 @@ class EvaluateSettings(Settings):
         tuple[str, ...],
         Field(
             description="feature spaces: random-conv, pixels, classifier, or file:PATH for a network in TorchScript or "
-            "ONNX; none: random-conv and, with labels, classifier"
+            "ONNX; of tables columns; none: random-conv or columns and, with labels, classifier"
         ),
     ] = ()
+    target: Annotated[
+        str | None,
+        Field(description="column of a table that is to be predicted from the others: how useful the samples are"),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Ground:
     @property
     def shuffled(self) -> Shuffled:
         """Held-out items without their structure."""
-        return Shuffled(self.heldout, self.asked.seed)
+        return Shuffled(self.heldout, self.dataset.codec, self.asked.seed)
 
     @property
     def reads(self) -> Reader | None:
@@ -162,7 +167,7 @@ def _label_shares(dataset: Dataset) -> np.ndarray | None:
 def _has_other_labels(run: Run, dataset: Dataset) -> bool:
     """Whether the run was trained with labels, and some items of the data have others or none."""
     condition = run.codec.spec.condition
-    if condition is None:
+    if condition is None or not condition.categories:
         return False
     unlike = tuple(dataset.report.get("categories") or ()) != condition.categories
     return unlike or any(
@@ -175,17 +180,17 @@ def _spaces(
 ) -> tuple[tuple[Extractor, ...], dict[str, str]]:
     """Feature spaces, and why some that were asked for cannot be had."""
     labelled = len(dataset.report.get("categories") or ()) > 1
-    shape = dataset.codec.spec.shape
+    spec = dataset.codec.spec
 
     def learnt() -> np.ndarray:
         return train.read(0, min(WHITENED_FROM, len(train)))
 
     makers: dict[str, Callable[[], Extractor]] = {
-        **{name: functools.partial(make, shape, learnt) for name, make in BUILTIN.items()},
+        **{name: functools.partial(make, spec, learnt) for name, make in BUILTIN.items()},
         Reader.name: lambda: reader(dataset, dataset.splits[heldout], 0, progress),
     }
-    wanted = dict.fromkeys(asked.features or (*dataset.codec.measures, *([Reader.name] if labelled else [])))
-    files = {name: functools.partial(FileExtractor, name, shape) for name in wanted if name.startswith("file:")}
+    wanted = dict.fromkeys(asked.features or (*dataset.codec.spaces, *([Reader.name] if labelled else [])))
+    files = {name: functools.partial(FileExtractor, name, spec.shape) for name in wanted if name.startswith("file:")}
     found: dict[str, Extractor] = {}
     missing: dict[str, str] = {}
     for name in wanted:

@@ -174,7 +174,8 @@ def _batches(run: Run, source: Source, count: int, size: int, seed: int) -> Iter
         stop = min(start + size, count)
         noise = Noise.whole(mix(seed, "likelihood", start), "cpu", stop - start)
         stored = torch.from_numpy(np.ascontiguousarray(source.read(start, stop)))
-        labels = source.labels(start, stop)
-        condition = torch.from_numpy(labels) if run.codec.spec.condition is not None and labels is not None else None
+        found = source.labels(start, stop)
         data = run.codec.encode(stored, noise.fork("data"))
+        labels = None if found is None else torch.from_numpy(found)
+        condition = run.codec.condition(run.codec.spec, data, labels, None)
         yield Batch(data, condition, torch.zeros((), dtype=torch.int64), noise)

@@ -12,11 +12,15 @@ import numpy as np
 from ficta.base.errors import UsageError
 from ficta.base.progress import Progress
 from ficta.base.seeds import mix
+from ficta.data.asked import Labels
+from ficta.data.codec import Codec
 from ficta.data.dataset import Dataset, Split
 from ficta.data.ingest import ingest
 from ficta.data.settings import DataSettings
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
+
+BLOCK = 256  # items that are shuffled together
 
 
 class Source(abc.ABC):
@@ -81,18 +85,20 @@ class RunSource(Source):
             shares: of each of its labels in the data, float (c,); without, all are equally frequent.
         """
         self._run, self._n, self._seed = run, n, seed
-        condition, self._labels = run.codec.spec.condition, None
-        if condition:
+        self._asked, self._labels = run.codec.ask(), None
+        condition = run.codec.spec.condition
+        if condition and condition.categories:
             draws = np.random.default_rng(mix(seed, "labels"))
             self._labels = draws.choice(len(condition.categories), n, p=shares).astype(np.int64)
+            self._asked = Labels(condition.categories, self._labels)
 
     def __len__(self) -> int:
         return self._n
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """See ``Source``."""
-        labels = self.labels(start, stop)
-        return np.concatenate(list(sample(self._run, stop - start, seed=self._seed, start=start, labels=labels)))
+        made = sample(self._run, stop - start, asked=self._asked, seed=self._seed, start=start)
+        return np.concatenate(list(made))
 
     def labels(self, start: int, stop: int) -> np.ndarray | None:
         """Drawn as often as the data have them."""
@@ -100,24 +106,24 @@ class RunSource(Source):
 
 
 class Shuffled(Source):
-    """Items of another source whose values have changed places within each: what they consist of, without structure."""
+    """Items of another source whose values have changed places: what they consist of, without structure."""
 
-    def __init__(self, source: Source, seed: int) -> None:
+    def __init__(self, source: Source, codec: Codec, seed: int) -> None:
         self.name = f"shuffled {source.name}"
         self.identity = f"{source.identity}-shuffled-{seed}"
-        self._source, self._seed = source, seed
+        self._source, self._codec, self._seed = source, codec, seed
 
     def __len__(self) -> int:
         return len(self._source)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """See ``Source``; the order is a function of the seed and the item's number."""
-        items = self._source.read(start, stop)
-        made = np.empty_like(items)
-        for place, item in enumerate(items):
-            draws = np.random.default_rng([self._seed, start + place])
-            made[place] = draws.permutation(item.reshape(-1)).reshape(item.shape)
-        return made
+        """See ``Source``; always the same blocks are shuffled, so that an item is a function of its number."""
+        blocks = []
+        for first in range(start - start % BLOCK, stop, BLOCK):
+            block = self._source.read(first, min(first + BLOCK, len(self)))
+            made = self._codec.unstructured(block, self._seed, first)
+            blocks.append(made[max(start - first, 0) : stop - first])
+        return np.concatenate(blocks)
 
     def labels(self, start: int, stop: int) -> np.ndarray | None:
         """Those of the items before."""
@@ -136,15 +142,19 @@ def strangers(path: str, dataset: Dataset, progress: Progress) -> SplitSource:
     settings = DataSettings(path=path, validation=0, test=0, max_skipped=0).model_copy(
         update={kind: dataset.codec.settings.model_copy(update=own)}
     )
-    made = ingest(settings, progress)
-    if made.codec.spec.shape != dataset.codec.spec.shape:
+    made = ingest(settings, progress, dataset.codec.schema)
+    if made.report["stored_shape"] != dataset.report["stored_shape"]:
         raise UsageError(
-            f"{path} holds items of shape {made.codec.spec.shape}, but the real ones have "
-            f"{dataset.codec.spec.shape}: read those at the samples' size, e.g. with --size"
+            f"{path} holds items of shape {_shape(made)}, but the real ones have {_shape(dataset)}: read those at the "
+            "samples' size, e.g. with --size"
         )
     rows = np.concatenate([split.rows for split in made.splits.values()])
     split = dataclasses.replace(made.splits["train"], rows=rows, labels=None)
     return SplitSource("samples", split, str(made.report["content_hash"]), 0)
+
+
+def _shape(dataset: Dataset) -> tuple[int, ...]:
+    return tuple(dataset.report["stored_shape"])
 
 
 def described(split: Split, name: str, content_hash: str) -> dict[str, Any]:

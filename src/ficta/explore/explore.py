@@ -13,7 +13,15 @@ from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import Progress, silent
 from ficta.data.dataset import Dataset, Split
 from ficta.draw.animate import animation
-from ficta.explore.pictures import Projection, interpolations, latent_map, manifold, reconstructions, sheet
+from ficta.explore.pictures import (
+    Projection,
+    associations,
+    interpolations,
+    latent_map,
+    manifold,
+    reconstructions,
+    sheet,
+)
 from ficta.models.family import Encodes
 from ficta.runs.run import Run
 
@@ -60,13 +68,14 @@ def explore(
         "reconstructions": lambda: reconstructions(run, heldout()) if encodes else None,
         "interpolations": lambda: interpolations(run, seed),
         "manifold": lambda: manifold(run),
+        "associations": lambda: associations(run, heldout(), seed),
         "latent": lambda: latent_map(run, heldout(), names, seed, projection) if encodes else None,
     }
     written, undefined, unread = [], [], ""
-    for done, (name, draw) in enumerate(pictures.items()):
-        progress("pictures", done, len(pictures))
+    for done, name in enumerate(run.codec.pictures):
+        progress("pictures", done, len(run.codec.pictures))
         try:
-            picture = draw()
+            picture = pictures[name]()
         except (UsageError, DataError) as error:
             unread = str(error)
             continue
@@ -74,7 +83,7 @@ def explore(
             undefined.append(name)
         else:
             written.append(run.folder.save_picture(f"explore/{name}.png", picture))
-    progress("pictures", len(pictures), len(pictures))
+    progress("pictures", len(run.codec.pictures), len(run.codec.pictures))
     return Explored(written, undefined, unread)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from ficta.base.seeds import mix
 from ficta.compute.noise import latents
 from ficta.data.dataset import Split
-from ficta.draw.plots import scatter
+from ficta.draw.plots import matrices, scatter
+from ficta.metrics.tables import correlations
 from ficta.models.family import Decodes, Encodes, Family, device_of
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
@@ -26,10 +27,10 @@ Projection = Literal["pca", "tsne"]
 
 
 def sheet(run: Run, seed: int) -> Image.Image:
-    """Ten rows of samples, ten in each; of a conditional run a column for each label, up to twenty of them."""
+    """Samples as the codec shows them; of a run with labels ten rows and a column for each label, up to twenty."""
     condition = run.codec.spec.condition
-    if condition is None:
-        return run.codec.preview(np.concatenate(list(sample(run, 100, seed=seed))), columns=10)
+    if condition is None or not condition.categories:
+        return run.codec.overview(np.concatenate(list(sample(run, run.codec.sheet_items, seed=seed))))
     labels, shown = len(condition.categories), min(len(condition.categories), MOST_LABELS)
     made = np.concatenate(list(sample(run, 10 * labels, seed=seed)))  # labels in turn
     kept = [row * labels + column for row in range(10) for column in range(shown)]
@@ -86,12 +87,21 @@ def latent_map(
     count = min(MAP_ITEMS, len(split))
     points = _encode_all(run, split.read(0, count), _labels(run, split, 0, count))
     made = np.concatenate(list(sample(run, MAP_SAMPLES, seed=seed)))
-    turns = None
-    if family.spec.condition is not None:
-        turns = torch.arange(len(made)) % len(family.spec.condition.categories)
-    flat, axes = _flatten(np.concatenate([points, _encode_all(run, made, turns)]), projection, seed)
+    asked = run.codec.ask().condition(0, len(made))
+    flat, axes = _flatten(np.concatenate([points, _encode_all(run, made, asked)]), projection, seed)
     labels = split.read_labels(0, count)
     return scatter(flat[:count], labels, names, flat[count:], title="Held-out data in latent space", axes=axes)
+
+
+def associations(run: Run, split: Split, seed: int) -> Image.Image:
+    """How strongly the columns of a table hang together: held-out rows, samples, and the difference."""
+    columns = run.codec.spec.columns
+    count = min(MAP_ITEMS, len(split))
+    categorical = np.array([not column.ordered for column in columns])
+    made = np.concatenate(list(sample(run, count, seed=seed)))
+    real, ours = (correlations(rows, categorical) for rows in (split.read(0, count), made))
+    maps = {"held-out rows": real, "samples": ours, "difference": ours - real}
+    return matrices(maps, [column.name for column in columns])
 
 
 def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
@@ -130,8 +140,9 @@ def _encoded(run: Run, items: np.ndarray) -> Tensor:
 
 
 def _labels(run: Run, split: Split, start: int, stop: int) -> Tensor | None:
-    labels = split.read_labels(start, stop)
-    return torch.from_numpy(labels) if run.codec.spec.condition is not None and labels is not None else None
+    found = split.read_labels(start, stop)
+    data = _encoded(run, split.read(start, stop))
+    return run.codec.condition(run.codec.spec, data, None if found is None else torch.from_numpy(found), None)
 
 
 def _names(run: Run, condition: Tensor | None) -> list[str] | None:

@@ -1,7 +1,7 @@
 """Cost of data under a distribution: -log p(x), in nats, summed over a sample's values."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -74,10 +74,55 @@ def discretised_logistic_nats(x: Tensor, mean: Tensor, log_scale: Tensor, levels
     inverse = torch.exp(-log_scale)
     above, below = (x - mean + half) * inverse, (x - mean - half) * inverse
     lowest, highest = x <= -1 + half, x >= 1 - half
-    # P = sigmoid(above) - sigmoid(below) = sigmoid(above) sigmoid(-below) (1 - exp(below - above)), stable throughout
-    inner = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(below - above))
+    inner = _log_between(x - half, x + half, mean, inverse)
     log_p = torch.where(lowest, F.logsigmoid(above), torch.where(highest, F.logsigmoid(-below), inner))
     return _sum(-log_p)
+
+
+def mixed_nats(
+    x: Tensor,
+    logits: Tensor,
+    mean: Tensor,
+    log_scale: Tensor,
+    modes: Sequence[int],
+    ranges: Tensor,
+    cells: int,
+) -> Tensor:
+    """Negative log-probability of rows of mixed columns.
+
+    A categorical distribution over each column's modes and, of the place in a range, a logistic one that is cut off at
+    the ends of [-1, 1] and into equal cells. Modes with places are those of Xu et al. 2019 (arXiv:1907.00503).
+
+    Args:
+        x: one-hot modes of all columns, then places of those with ranges in [-1, 1], float (B, M + P).
+        logits: of the modes, float (B, M).
+        mean: of the places, float (B, P).
+        log_scale: log of their logistic scales, float (B, P).
+        modes: how many each column has; their sum is M.
+        ranges: 1 where a mode is a range of the column that has the place, else 0; float (M, P).
+        cells: how many [-1, 1] is cut into.
+
+    Returns:
+        -log P(x) in nats, float (B,), never negative: a place is paid for only where the mode is a range. Summed over
+        columns.
+    """
+    hot, places = torch.split(x, [logits.shape[1], mean.shape[1]], 1)
+    total = torch.stack([part.logsumexp(1) for part in torch.split(logits, list(modes), 1)]).sum(0)
+    which = total - (hot * logits).sum(1)
+    if not mean.shape[1]:
+        return which
+    inverse = torch.exp(-log_scale)
+    low = ((places + 1) / 2 * cells).floor().clamp(0, cells - 1) / cells * 2 - 1
+    cell = _log_between(low, low + 2 / cells, mean, inverse)
+    whole = _log_between(-torch.ones_like(mean), torch.ones_like(mean), mean, inverse)
+    return which + ((hot @ ranges) * (whole - cell)).sum(1)
+
+
+def _log_between(low: Tensor, high: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    """Log of the logistic probability of [low, high]; sigmoid b - sigmoid a = sigmoid b sigmoid -a (1 - e^(a - b))."""
+    a, b = (low - mean) * inverse, (high - mean) * inverse
+    # a - b without the mean: far from it the two are one number in float32
+    return F.logsigmoid(b) + F.logsigmoid(-a) + torch.log(-torch.expm1((low - high) * inverse))
 
 
 LIKELIHOODS: dict[str, Callable[..., Tensor]] = {
@@ -85,4 +130,5 @@ LIKELIHOODS: dict[str, Callable[..., Tensor]] = {
     "grey-bce": grey_bce_nats,
     "gaussian": gaussian_nats,
     "discretised-logistic": discretised_logistic_nats,
+    "mixed": mixed_nats,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -118,13 +118,6 @@ class RandomConv(Extractor):
         for weight in self._weights:
             x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)
         return np.asarray(x.mean((2, 3)).numpy())
-
-
-# From the shape of a model-space sample (C, H, W), and what gives items to learn from, uint8 (n, *stored shape).
-BUILTIN: dict[str, Callable[[tuple[int, ...], Callable[[], np.ndarray]], Extractor]] = {
-    RandomConv.name: lambda shape, items: RandomConv(shape[0]),
-    Pixels.name: lambda shape, items: Pixels(items()),
-}
 
 
 def as_unit(items: np.ndarray) -> Tensor:

@@ -9,13 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
-from ficta.compute.noise import latents
+from ficta.compute.noise import choices, latents
 from ficta.losses.adversarial import ADVERSARIAL, gradient_penalty
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
+from ficta.nets.outputs import OutputName, build_output
 from ficta.nets.parts import condition_size, condition_vector, conditioning
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
@@ -32,7 +32,7 @@ class GanSettings(Settings):
     ] = 16
     generator_every: Annotated[int, Field(ge=1, description="discriminator steps a generator step")] = 1
     output: Annotated[
-        Literal["linear", "tanh"],
+        OutputName,
         Field(description="of the generator: tanh keeps to the data's range but passes no gradient at its ends"),
     ] = "tanh"
     generator: Annotated[NetworkSettings, Field(description="network from latents to data")] = NetworkSettings()
@@ -50,17 +50,13 @@ class Gan(Family):
 
     def __init__(self, settings: GanSettings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
         super().__init__(settings, spec, networks)
-        if spec.kind != "continuous":
-            raise UsageError(
-                f"a gan needs continuous data, these are {spec.kind}; for binary ones use 'vae', "
-                "or data.image.binarise = 'none'"
-            )
         self.settings, self.spec, self.latent_dim = settings, spec, settings.latent_dim
         self.classes = condition_size(spec)
+        self.output = build_output(settings.output, spec)
         self.generator = (
             networks["generator"]
             if "generator" in networks
-            else build_decoder(settings.generator, settings.latent_dim, spec.shape, self.classes)
+            else build_decoder(settings.generator, settings.latent_dim, self.output.shape, self.classes)
         )
         self.discriminator = (
             networks["discriminator"]
@@ -124,19 +120,22 @@ class Gan(Family):
         return logit
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The generator, its output kept within the data's range."""
-        return self._generate(z, condition).clamp(-1, 1)
+        """The generator, its output kept within the data's range; of choices the likeliest."""
+        return self.output.draw(self._raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
 
     def sample(
         self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
     ) -> Tensor:
         """Decode draws from the prior."""
-        z = latents(seed, first, n, self.latent_dim).to(device_of(self)) * options.temperature
-        return self.decode(z, condition)
+        device = device_of(self)
+        z = latents(seed, first, n, self.latent_dim).to(device) * options.temperature
+        return self.output.draw(self._raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
 
     def _fake(self, batch: Batch) -> Tensor:
-        return self._generate(batch.noise.normal(self.latent_dim), batch.condition)
+        raw = self._raw(batch.noise.normal(self.latent_dim), batch.condition)
+        fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
+        return fake
 
-    def _generate(self, z: Tensor, condition: Tensor | None) -> Tensor:
+    def _raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
         raw: Tensor = self.generator(z, *conditioning(condition, self.classes)).float()
-        return torch.tanh(raw) if self.settings.output == "tanh" else raw
+        return raw

@@ -16,6 +16,7 @@ from ficta.compute.noise import Noise
 from ficta.models.family import Batch, Family, Phase
 from ficta.models.gan import Gan
 from ficta.models.vae import Vae
+from ficta.nets.parts import blank_condition
 
 
 class Entry(NamedTuple):
@@ -85,9 +86,11 @@ def _check_reached(family: Family, phase: Phase, cost: Tensor) -> None:
 
 def _try_out(family: Family, networks: Mapping[str, nn.Module]) -> None:
     """Let two blank samples through, so that a network that does not fit is refused here and by name."""
-    condition = torch.zeros(2, dtype=torch.int64) if family.spec.condition else None
     batch = Batch(
-        torch.zeros(2, *family.spec.shape), condition, torch.zeros((), dtype=torch.int64), Noise.whole(0, "cpu", 2)
+        torch.zeros(2, *family.spec.shape),
+        blank_condition(family.spec, 2),
+        torch.zeros((), dtype=torch.int64),
+        Noise.whole(0, "cpu", 2),
     )
     try:
         with torch.enable_grad():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
-from ficta.compute.noise import latents
+from ficta.compute.noise import choices, latents
 from ficta.losses.elbo import (
     bits_per_dimension,
     free_bits,
@@ -34,7 +34,7 @@ class VaeSettings(Settings):
         HeadName | Literal["auto"],
         Field(
             description="distribution of the data given a latent; auto: bernoulli for binary data, grey-bce for data "
-            "with levels (pictures), else gaussian"
+            "with levels (pictures), mixed for rows of columns, else gaussian"
         ),
     ] = "auto"
     variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
@@ -100,7 +100,7 @@ class Vae(Family):
         mean, log_variance = (part[:, None] for part in self.posterior(batch.data, batch.condition))
         noise = batch.noise.normal(draws, self.latent_dim)
         z = reparameterise(mean, log_variance, noise)
-        condition = None if batch.condition is None else batch.condition.repeat_interleave(draws)
+        condition = None if batch.condition is None else batch.condition.repeat_interleave(draws, 0)
         raw = self.decoder(z.flatten(0, 1), *conditioning(condition, self.classes))
         nll = LIKELIHOODS[self.head.name](batch.data.repeat_interleave(draws, 0), *self.head(raw))
         return log_importance_weight(nll.view(-1, draws), z, noise, log_variance)
@@ -121,9 +121,11 @@ class Vae(Family):
     def sample(
         self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
     ) -> Tensor:
-        """Decode draws from the prior."""
-        z = latents(seed, first, n, self.latent_dim).to(device_of(self)) * options.temperature
-        return self.decode(z, condition)
+        """Draw from the prior, and then from what the head says of the data."""
+        device = device_of(self)
+        z = latents(seed, first, n, self.latent_dim).to(device) * options.temperature
+        raw = self.decoder(z, *conditioning(condition, self.classes))
+        return self.head.draw(raw, choices(seed, first, n, self.head.choices).to(device))
 
     def _parts(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Reconstruction cost (B,) and KL of each latent (B, latent_dim), in nats."""

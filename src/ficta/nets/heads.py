@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import abc
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
+from ficta.nets.spans import Spans
 
-HeadName = Literal["bernoulli", "grey-bce", "gaussian", "discretised-logistic"]
+HeadName = Literal["bernoulli", "grey-bce", "gaussian", "discretised-logistic", "mixed"]
+CELLS = 64  # that a place within a range is cut into
 
 
 class Head(nn.Module, abc.ABC):
@@ -23,6 +26,7 @@ class Head(nn.Module, abc.ABC):
         shape: of the raw output of one sample.
         discrete: whether it gives a probability of the data's own values, so that bits per dimension exist.
         is_likelihood: whether its cost is minus the log of a probability or density of the data.
+        choices: uniform numbers that a sample takes, beside its latent.
     """
 
     name: HeadName
@@ -30,14 +34,23 @@ class Head(nn.Module, abc.ABC):
     shape: tuple[int, ...]
     discrete: bool
     is_likelihood: bool = True
+    choices: int = 0
 
     @abc.abstractmethod
-    def forward(self, raw: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, raw: Tensor) -> tuple[Any, ...]:
         """Raw output float (B, *shape) => the parameters that the likelihood of the same name takes."""
 
     @abc.abstractmethod
     def mean(self, raw: Tensor) -> Tensor:
         """Raw output float (B, *shape) => expected data in model space, float (B, *spec.shape)."""
+
+    @abc.abstractmethod
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """Raw output float (B, *shape) and numbers in [0, 1) (B, choices) => a sample, float (B, *spec.shape).
+
+        Heads that say how each value of a picture lies around its mean give the mean: their noise, independent from
+        value to value, is no part of a picture.
+        """
 
 
 class Bernoulli(Head):
@@ -57,6 +70,10 @@ class Bernoulli(Head):
     def mean(self, raw: Tensor) -> Tensor:
         """Probabilities in [0, 1]."""
         return raw.float().sigmoid()
+
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """The mean."""
+        return self.mean(raw)
 
 
 class GreyBce(Head):
@@ -78,6 +95,10 @@ class GreyBce(Head):
     def mean(self, raw: Tensor) -> Tensor:
         """2 sigmoid(raw) - 1, in [-1, 1]."""
         return raw.float().sigmoid() * 2 - 1
+
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """The mean."""
+        return self.mean(raw)
 
 
 class Gaussian(Head):
@@ -110,6 +131,10 @@ class Gaussian(Head):
         """The mean, kept within [-1, 1]."""
         return raw.float().clamp(-1, 1)
 
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """The mean."""
+        return self.mean(raw)
+
 
 class DiscretisedLogistic(Head):
     """A logistic distribution a value, cut into the data's levels (Salimans et al. 2017, arXiv:1701.05517)."""
@@ -133,26 +158,73 @@ class DiscretisedLogistic(Head):
         """The mean, kept within [-1, 1]."""
         return raw.float().chunk(2, 1)[0].clamp(-1, 1)
 
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """The mean."""
+        return self.mean(raw)
+
+
+class Mixed(Head):
+    """Rows of columns: a categorical distribution over the modes of each, and a logistic one over places in ranges."""
+
+    name = "mixed"
+    discrete = False  # ranges are cut into cells, which are no values of the data
+
+    def __init__(self, spec: Spec, variance: float | None, floor: float) -> None:
+        super().__init__()
+        self.spans = Spans(spec)
+        self.shape = (sum(self.spans.modes) + 2 * self.spans.places,)
+        self.choices = len(self.spans.modes) + self.spans.places
+
+    def forward(self, raw: Tensor) -> tuple[Any, ...]:
+        """Logits of modes, means and log-scales of places (between e^-5 and e^3), and how they belong together."""
+        logits, mean, log_scale = self._parts(raw)
+        return logits, mean, log_scale, self.spans.modes, self.spans.ranges, CELLS
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """The likeliest mode of each column, and the middle of the places."""
+        logits, mean, _ = self._parts(raw)
+        return self.spans.row(self.spans.likeliest(logits), mean.clamp(-1, 1))
+
+    def draw(self, raw: Tensor, uniform: Tensor) -> Tensor:
+        """A mode of each column, and a place within it."""
+        logits, mean, log_scale = self._parts(raw)
+        which, where = torch.split(uniform, [len(self.spans.modes), self.spans.places], 1)
+        scale = log_scale.exp()
+        low, high = (-1 - mean) / scale, (1 - mean) / scale
+        # logit of (1 - u) sigmoid(low) + u sigmoid(high), in logarithms: a mean may lie far beyond the ends
+        shares = torch.log1p(-where), where.log()
+        below = torch.logaddexp(shares[0] + F.logsigmoid(low), shares[1] + F.logsigmoid(high))
+        above = torch.logaddexp(shares[0] + F.logsigmoid(-low), shares[1] + F.logsigmoid(-high))
+        return self.spans.row(self.spans.choose(logits, which), (mean + scale * (below - above)).clamp(-1, 1))
+
+    def _parts(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        places = self.spans.places
+        logits, mean, log_scale = torch.split(raw.float(), [sum(self.spans.modes), places, places], 1)
+        return logits, mean, log_scale.clamp(-5, 3)
+
 
 HEADS: dict[HeadName, type[Head]] = {
     "bernoulli": Bernoulli,
     "grey-bce": GreyBce,
     "gaussian": Gaussian,
     "discretised-logistic": DiscretisedLogistic,
+    "mixed": Mixed,
 }
 KINDS: dict[HeadName, str] = {
     "bernoulli": "binary",
     "grey-bce": "continuous",
     "gaussian": "continuous",
     "discretised-logistic": "continuous",
+    "mixed": "mixed",
 }
 
 
 def build_head(name: HeadName | Literal["auto"], spec: Spec, variance: float | None, floor: float) -> Head:
     """The head of this name for this Spec.
 
-    ``auto`` is ``bernoulli`` for binary data, ``grey-bce`` for continuous data with levels (it keeps the latents
-    closest to the prior, so that samples look best; docs/defaults.md has the figures), else ``gaussian``.
+    ``auto`` is ``bernoulli`` for binary data, ``mixed`` for rows of columns, ``grey-bce`` for continuous data with
+    levels (it keeps the latents closest to the prior, so that samples look best; docs/defaults.md has the figures),
+    else ``gaussian``.
 
     Args:
         name: which.
@@ -176,4 +248,5 @@ def build_head(name: HeadName | Literal["auto"], spec: Spec, variance: float | N
 def _automatic(spec: Spec) -> HeadName | None:
     if spec.kind == "continuous":
         return "grey-bce" if spec.levels else "gaussian"
-    return "bernoulli" if spec.kind == "binary" else None
+    kinds: dict[str, HeadName] = {"binary": "bernoulli", "mixed": "mixed"}
+    return kinds.get(spec.kind)

@@ -57,13 +57,28 @@ def initialise(network: nn.Module, initial: Initial, activation: Activation) -> 
 
 
 def condition_size(spec: Spec) -> int:
-    """Length of the condition as a vector: the number of categories, 0 for an unconditional Spec."""
-    return len(spec.condition.categories) if spec.condition else 0
+    """Length of the condition as a vector: categories of a label, values of a row; 0 for an unconditional Spec."""
+    if spec.condition is None:
+        return 0
+    return len(spec.condition.categories) or spec.condition.size
 
 
 def condition_vector(condition: Tensor | None, size: int) -> Tensor | None:
-    """Category indices int64 (B,) as one-hot float32 (B, size); None stays None."""
-    return None if condition is None else F.one_hot(condition, size).float()
+    """Label int64 (B,) as one-hot float32 (B, size); a row of given columns, float32 (B, size), is one already."""
+    if condition is None or condition.is_floating_point():
+        return condition
+    return F.one_hot(condition, size).float()
+
+
+def blank_condition(spec: Spec, count: int) -> Tensor | None:
+    """A condition for trying out: the first label, or a row of which nothing is given."""
+    if spec.condition is None:
+        return None
+    return (
+        torch.zeros(count, dtype=torch.int64)
+        if spec.condition.categories
+        else torch.zeros(count, *spec.condition.shape)
+    )
 
 
 def conditioning(condition: Tensor | None, size: int) -> tuple[Tensor, ...]:

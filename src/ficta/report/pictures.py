@@ -56,6 +56,11 @@ KNOWN = {
         "Each dot is a held-out sample where the model puts it; like should lie by like, and the hollow circles "
         "(generated samples) should cover the same ground.",
     ),
+    "associations": (
+        "Columns that hang together",
+        "Correlation of numbers, Cramér's V of categories, the correlation ratio between the two; the right map shows "
+        "what the samples have too much (red) or too little of (blue).",
+    ),
     "manifold": (
         "Manifold",
         "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly. Of a "

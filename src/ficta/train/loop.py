@@ -203,7 +203,7 @@ class Loop:
         items = fixed_samples(family, codec, max(shown, SIGN_ITEMS), seed)
         if items is None:
             return None
-        self.folder.save_picture(f"samples/{self.stepper.seen:012d}.png", codec.preview(items[:shown]))
+        self.folder.save_picture(f"samples/{self.stepper.seen:012d}.png", codec.overview(items[:shown]))
         measured = heldout(family, codec, self.validation, self.settings.heldout_samples, seed)
         measured |= self.signs.of(items[:SIGN_ITEMS], family)
         self.stepper.family.train()

@@ -15,8 +15,8 @@ from ficta.data.codec import Codec
 from ficta.data.dataset import Store
 from ficta.metrics.copying import closer_share, preference_chance
 from ficta.metrics.distance import kernel_distance
-from ficta.metrics.extractors import BUILTIN
 from ficta.metrics.neighbours import fellows, nearest, overlap
+from ficta.metrics.spaces import BUILTIN
 from ficta.metrics.spread import pairwise_spread
 from ficta.models.family import Batch, Bounds, Discriminates, Family, SampleSettings, device_of
 from ficta.train.stepper import Stepper
@@ -53,10 +53,10 @@ def heldout(family: Family, codec: Codec, store: Store, most: int, seed: int) ->
     count = min(most, len(store))
     for start in range(0, count, CHUNK):
         indices = torch.arange(start, min(start + CHUNK, count))
-        stored, condition = store.gather(indices)
+        stored, labels = store.gather(indices)
         noise = Noise.whole(mix(seed, "heldout", start), device, len(indices))
         data = codec.encode(stored, noise.fork("data"))
-        given = condition if family.spec.condition else None
+        given = codec.condition(family.spec, data, labels, None)
         losses = family.bound(Batch(data, given, torch.zeros((), dtype=torch.int64, device=device), noise))
         for name, values in {"negative_elbo_nats": losses.value, **losses.terms}.items():
             sums[name] = sums.get(name, 0.0) + float(values.double().sum())
@@ -65,19 +65,19 @@ def heldout(family: Family, codec: Codec, store: Store, most: int, seed: int) ->
 
 @torch.no_grad()
 def fixed_samples(family: Family, codec: Codec, n: int, seed: int) -> np.ndarray | None:
-    """The samples that every sheet of a run shows: the same latents, labels in turn.
+    """The samples that every sheet of a run shows: the same latents, asked for a bit of everything.
 
     Returns:
         Compact array (n, *stored shape); None if the model no longer makes numbers.
     """
-    made = family.sample(n, labels_in_turn(family, n), options=SampleSettings(), seed=seed)
+    made = family.sample(n, everything(codec, n, device_of(family)), options=SampleSettings(), seed=seed)
     return codec.decode(made) if bool(made.isfinite().all()) else None
 
 
-def labels_in_turn(family: Family, n: int) -> Tensor | None:
-    """Labels 0, 1, 2, … again and again, int64 (n,), or None for an unconditional family."""
-    condition = family.spec.condition
-    return torch.arange(n, device=device_of(family)) % len(condition.categories) if condition else None
+def everything(codec: Codec, n: int, device: torch.device) -> Tensor | None:
+    """The condition of ``n`` samples that are asked for a bit of everything; None for an unconditional family."""
+    condition = codec.ask().condition(0, n)
+    return None if condition is None else condition.to(device)
 
 
 class Signs:
@@ -97,9 +97,9 @@ class Signs:
         self._learnt = train.gather(chosen[:SIGN_ITEMS])
         self._unseen = validation.gather(torch.arange(min(SIGN_ITEMS, len(validation))))
         known, held = train.gather(chosen)[0].cpu().numpy(), self._unseen[0].cpu().numpy()
-        spaces = (BUILTIN[name](codec.spec.shape, lambda: known) for name in codec.measures if name in BUILTIN)
+        spaces = (BUILTIN[name](codec.spec, lambda: known) for name in codec.spaces if name in BUILTIN)
         self._space = next(spaces, None)
-        self._spread = pairwise_spread(held[:SPREAD_ITEMS]) if len(held) > 1 else 0.0
+        self._spread = self._spread_of(held) if len(held) > 1 else 0.0
         if self._space is None:
             return
         self._known = self._space.features(known).astype(np.float64)
@@ -131,7 +131,7 @@ class Signs:
         if isinstance(family, Discriminates) and len(self._unseen[0]) >= LEAST_UNSEEN:
             found |= self._overfit(items, family)
         if self._spread:
-            found["spread_ratio"] = pairwise_spread(items[:SPREAD_ITEMS]) / self._spread
+            found["spread_ratio"] = self._spread_of(items) / self._spread
         if self._space is None or len(self._heldout) <= REACH:
             return found
         features = self._space.features(items).astype(np.float64)
@@ -146,6 +146,10 @@ class Signs:
             found["preference_chance"] = preference_chance(which, len(self._known), len(self._compared))
         return found
 
+    def _spread_of(self, items: np.ndarray) -> float:
+        """How far the first items lie from each other in model space."""
+        return pairwise_spread(self._codec.encode(torch.from_numpy(items[:SPREAD_ITEMS])).numpy())
+
     @torch.no_grad()
     def _overfit(self, items: np.ndarray, family: Family) -> dict[str, float]:
         """How far the discriminator takes held-out items for samples (Karras et al. 2020, arXiv:2006.06676, Eq. 1).
@@ -154,13 +158,13 @@ class Signs:
         Nothing if learnt and made lie hardly further apart than chance moves the means: the quotient would be noise.
         """
         assert isinstance(family, Discriminates)
-        condition = family.spec.condition
-        made = torch.from_numpy(items).to(device_of(family)), labels_in_turn(family, len(items))
-        logits = [
-            family.logits(self._codec.encode(stored), labels if condition else None).double()
-            for stored, labels in (self._learnt, self._unseen, made)
-        ]
-        learnt, unseen, fake = (float(values.mean()) for values in logits)
+        device = device_of(family)
+        made = self._codec.encode(torch.from_numpy(items).to(device))
+        logits = [family.logits(made, everything(self._codec, len(items), device)).double()]
+        for stored, labels in (self._learnt, self._unseen):
+            data = self._codec.encode(stored)
+            logits.append(family.logits(data, self._codec.condition(family.spec, data, labels, None)).double())
+        fake, learnt, unseen = (float(values.mean()) for values in logits)
         error = math.sqrt(sum(float(values.var()) / len(values) for values in logits))
         told = learnt - fake
         return {"overfit_ratio": (learnt - unseen) / told} if told > TOLD * error else {}
@@ -180,7 +184,7 @@ def report_seconds(scratch: Stepper[Family], validation: Store, signs: Signs) ->
         begun = time.perf_counter()
         items = fixed_samples(family, codec, max(settings.sheet_size, SIGN_ITEMS), scratch.seed)
         if items is not None:
-            codec.preview(items[: settings.sheet_size])
+            codec.overview(items[: settings.sheet_size])
             signs.of(items[:SIGN_ITEMS], family)
         made = time.perf_counter()
         heldout(family, codec, validation, CHUNK, scratch.seed)

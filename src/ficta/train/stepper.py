@@ -113,10 +113,11 @@ class Stepper(Generic[Model]):
         """This process's share of the step: row k of the step is position ``seen + k`` of the order."""
         for turn in range(self.settings.accumulate):
             start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
-            stored, condition = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
+            stored, labels = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
             noise = self._noise("data", start)
             data = machine.lay_out_batch(self.codec.encode(stored, noise), self.way.layout)
-            yield Micro(data, condition if self.family.spec.condition else None, start)
+            condition = self.codec.condition(self.family.spec, data, labels, noise.fork("condition"))
+            yield Micro(data, condition, start)
 
     def _noise(self, name: str, start: int) -> Noise:
         key = mix(self.seed, "step", name, self.seen)

@@ -1,0 +1,67 @@
+"""Rows to files: CSV, TSV or Parquet, some at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ficta.base.errors import UsageError
+from ficta.base.files import replacing
+from ficta.base.words import nearest
+from ficta.data.columns import Column, to_arrow
+
+DEFAULT = "samples.csv"  # in a folder
+
+
+def write_rows(chunks: Iterable[np.ndarray], place: Path, columns: Sequence[Column]) -> None:
+    """Write rows as they come, so that any number of them can be written.
+
+    Args:
+        chunks: float64 (n, C), of the modelled columns.
+        place: a file by whose ending the format is chosen, or a folder.
+        columns: all columns of the source; identifiers are made anew, text is left out.
+
+    Raises:
+        UsageError: an ending of no known format.
+    """
+    path = place if place.suffix else place / DEFAULT
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--out {place}: {nearest(path.suffix, FORMATS)}, or a folder")
+    done = 0
+    with replacing(path) as file, contextlib.ExitStack() as stack:
+        write: Callable[[Any], None] | None = None
+        for chunk in chunks:
+            table = to_arrow(chunk, columns, first=done)
+            if write is None:
+                write = stack.enter_context(FORMATS[path.suffix.lower()](file, table.schema))
+            write(table)
+            done += len(chunk)
+
+
+@contextlib.contextmanager
+def _delimited(file: IO[bytes], schema: Any, delimiter: str) -> Iterator[Callable[[Any], None]]:
+    from pyarrow import csv
+
+    options = csv.WriteOptions(delimiter=delimiter, quoting_style="needed")
+    with csv.CSVWriter(file, schema, write_options=options) as writer:
+        yield writer.write_table
+
+
+@contextlib.contextmanager
+def _parquet(file: IO[bytes], schema: Any) -> Iterator[Callable[[Any], None]]:
+    from pyarrow import parquet
+
+    with parquet.ParquetWriter(file, schema) as writer:
+        yield writer.write_table
+
+
+FORMATS: Mapping[str, Callable[[IO[bytes], Any], contextlib.AbstractContextManager[Callable[[Any], None]]]] = {
+    ".csv": functools.partial(_delimited, delimiter=","),
+    ".tsv": functools.partial(_delimited, delimiter="\t"),
+    ".parquet": _parquet,
+}

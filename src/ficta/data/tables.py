@@ -1,0 +1,305 @@
+"""Tables: rows of mixed columns, and the codec between files, float64 arrays and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from ficta.base.errors import FictaError, UsageError
+from ficta.base.settings import Settings
+from ficta.base.spec import Spec, columns_spec
+from ficta.base.words import count, nearest
+from ficta.compute.noise import Noise
+from ficta.data.asked import Asked, Nothing, Rows
+from ficta.data.codec import Chunk, Codec, Skipped
+from ficta.data.columns import Column, Kind, convert, infer, parse_value, to_arrow
+from ficta.data.constraints import Constraints, unique_key
+from ficta.data.frames import TableSource
+from ficta.data.modes import Knots, Modes, find_knots
+from ficta.data.rows import FORMATS, write_rows
+from ficta.data.seen import Seen, Thinned
+from ficta.draw.marginals import marginals
+from ficta.draw.text import text_table
+
+ORDERED = ("number", "integer", "datetime")
+ASKED_SHARE = 0.5  # of the rows of a conditional training, some columns are given
+MISSING = ("", "NA", "N/A", "nan", "NaN", "null", "NULL")
+
+
+class TableSettings(Settings):
+    """How tables are read and encoded."""
+
+    types: Annotated[
+        dict[str, Kind],
+        Field(
+            default_factory=dict,
+            description="kind of a column where it is to be another than the one inferred: number, integer, boolean, "
+            "category, datetime, identifier (made anew), text (left out)",
+        ),
+    ]
+    missing: Annotated[tuple[str, ...], Field(description="words that stand for a missing value")] = MISSING
+    constraints: Annotated[
+        tuple[str, ...],
+        Field(
+            description="what holds in every row: 'a <= b', 'a < b', 'total = a + b', 'unique key'; rows of the source "
+            "that break one are skipped"
+        ),
+    ] = ()
+    modes: Annotated[
+        int, Field(ge=1, description="parts that a column of numbers is divided into: frequent values, and ranges")
+    ] = 32
+    categories: Annotated[
+        int, Field(ge=1, description="categories with a part of their own; of more, rare ones share parts")
+    ] = 256
+
+
+@final
+class TableCodec(Codec):
+    """Rows as float64 (C,) in the cache and float32 (D,) in the model: modes of columns, then places within them.
+
+    In compact form numbers stand as they are, times as seconds since 1970, categories as their index, missing values as
+    NaN. Exact for columns of few values, categories among them; others are exact to the distance of two knots, which is
+    about 0.1 % of their rank.
+    """
+
+    settings: TableSettings
+    item = "row"
+    spaces = ("columns",)
+    measures = ("column-shapes", "pair-trends", "missing-pattern", "detection", "new-rows", "target")
+    by_label = False
+    pictures = ("sheet", "associations", "latent")
+    sheet_items = 5000
+    endings = tuple(FORMATS)
+
+    def __init__(self, settings: TableSettings) -> None:
+        self.settings = settings
+        self.schema: dict[str, Any] = {}
+
+    def stored_key(self) -> dict[str, Any]:
+        """What columns are taken for, which words are missing values, and what must hold."""
+        return self.settings.model_dump(mode="json", include={"types", "missing", "constraints"})
+
+    def scan(self, source: TableSource) -> Iterator[Chunk]:
+        """Read twice: what the columns are, unless that is known, then chunks of rows float64 (n, C).
+
+        Raises:
+            DataError: the file cannot be read, or contradicts the settings.
+        """
+        if not self.schema:
+            found, notes = infer(source.blocks("finding column types"), self._types(), self.settings.missing)
+            self.schema = {"columns": [column.to_json() for column in found], "notes": notes}
+        columns, constraints = self._columns(), self._constraints()
+        for block in source.blocks():
+            stored, skipped = convert(block, columns)
+            broken = constraints.violated(stored)
+            right = ~broken.any(1)
+            skipped += [Skipped("a row", f"breaks {constraints.texts[row.argmax()]!r}") for row in broken[~right]]
+            count = int(right.sum())
+            nothing: list[str | None] = [None] * count
+            yield Chunk(stored[right], [""] * count, nothing, nothing, [*block.skipped, *skipped])
+
+    def remarks(self, facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
+        """What was taken for what."""
+        columns = self._columns()
+        left = [f"column {column.name!r} is not modelled: {column.why}" for column in columns if not column.modelled]
+        return [*self.schema["notes"], *left], []
+
+    def fit(self, train: Iterable[np.ndarray], conditional: bool, labels: tuple[str, ...]) -> None:
+        """Find the modes of each column in rows float64 (n, C); a few hundred thousand rows at most are remembered."""
+        columns = self._modelled()
+        whole = Thinned()
+        for chunk in train:
+            whole.add(chunk)
+        rows = whole.sample()
+        self._least, self._most = (_known(along(rows, axis=0)) for along in (np.fmin.reduce, np.fmax.reduce))
+        sample = self._constraints().apart(rows, self._least)
+        self._knots = []
+        for place, column in enumerate(columns):
+            values = sample[:, place]
+            found, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+            most = self.settings.modes if column.kind in ORDERED else self.settings.categories
+            self._knots.append(find_knots(found, counts, most, column.missing > 0))
+        self.seen = [Seen.of(rows[:, place], column.kind in ORDERED) for place, column in enumerate(columns)]
+        self._settle(conditional)
+
+    def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
+        """float64 (B, C) to float32 (B, D).
+
+        Raises:
+            UsageError: another number of columns.
+        """
+        if stored.ndim != 2 or stored.shape[1] != len(self._knots):
+            raise UsageError(f"rows have {len(self._knots)} columns, not the shape {tuple(stored.shape)}")
+        if self._held.texts:
+            apart = self._held.apart(stored.cpu().numpy(), self._least)
+            stored = torch.from_numpy(apart).to(stored.device)
+        return self._modes.encode(stored)
+
+    def decode(self, tensor: Tensor) -> np.ndarray:
+        """Float (B, D) to float64 (B, C), rounded as the column is, and so that all constraints hold.
+
+        Raises:
+            FictaError: values that are not finite.
+        """
+        if not bool(torch.isfinite(tensor).all()):
+            raise FictaError("rows of NaN or infinite values cannot be read: the model that made them diverged")
+        rows = self._rounded(self._modes.decode(tensor.detach()).cpu().numpy())
+        return (
+            self._rounded(self._held.together(rows, self._least, self._most, self._steps)) if self._held.texts else rows
+        )
+
+    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
+        """The row with some of its columns given, others all 0; nothing is given to half of the rows."""
+        if spec.condition is None:
+            return None
+        if noise is None:
+            return torch.zeros_like(data)
+        drawn = noise.uniform(len(self._knots) + 2)
+        given = (drawn[:, :1] < ASKED_SHARE) & (drawn[:, 2:] < drawn[:, 1:2])
+        return data * given[:, self._owner.to(data.device)]
+
+    def ask(self, label: str | None = None, where: Mapping[str, Any] | None = None) -> Asked:
+        """Rows with these values in these columns.
+
+        Raises:
+            UsageError: a label, an unknown column or value, or a run that was not trained for it.
+        """
+        if label is not None:
+            raise UsageError("rows have no label; ask for a value of a column: --where column=value")
+        if not where:
+            return Nothing(self.spec.condition.shape if self.spec.condition else None)
+        row = np.full((1, len(self._knots)), np.nan)
+        given = np.zeros((1, len(self._knots)), bool)
+        names = {column.name: place for place, column in enumerate(self._modelled())}
+        for name, value in where.items():
+            if name not in names:
+                raise UsageError(f"no column {name!r} to ask for: {nearest(name, names)}")
+            row[0, names[name]] = parse_value(self._modelled()[names[name]], str(value))
+            given[0, names[name]] = True
+        return self.complete(row, given)
+
+    def complete(self, rows: np.ndarray, given: np.ndarray) -> Asked:
+        """Rows float64 (n, C), of which those values are kept that are ``given``, bool (n, C); rows in turn.
+
+        Raises:
+            UsageError: a run that was not trained for it, or given values that break a constraint.
+        """
+        if self.spec.condition is None:
+            raise UsageError("this run was not trained to be asked for values; train with --conditional")
+        known = np.where(given, rows, np.nan)
+        broken = self._held.violated(known)
+        if broken.any():
+            row = int(broken.any(1).argmax())
+            text = self._held.texts[int(broken[row].argmax())]
+            raise UsageError(f"what is given breaks {text!r}" + (f" in row {row + 1}" if len(rows) > 1 else ""))
+        encoded = self.encode(torch.from_numpy(known))
+        return Rows(known, given, encoded * torch.from_numpy(given)[:, self._owner], self._settled)
+
+    def _settled(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
+        """Rows in which values were put in place, so that all constraints hold again."""
+        return self._held.kept(rows, given, self._steps)
+
+    def unstructured(self, items: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """The values of each column have changed rows: columns stay what they are, and know nothing of each other."""
+        return np.random.default_rng([seed, first]).permuted(items, axis=0)
+
+    def write(self, chunks: Iterable[np.ndarray], place: Path) -> None:
+        """Write float64 (n, C) to a .csv, .tsv or .parquet file, or into a folder as ``samples.csv``."""
+        write_rows(chunks, place, self._columns())
+
+    def preview(
+        self, stored: np.ndarray, columns: int | None = None, captions: Sequence[str] | None = None
+    ) -> Image.Image:
+        """The rows as text, one below the other."""
+        table = to_arrow(stored, self._modelled())
+        words = [["" if value is None else str(value) for value in column] for column in table.to_pydict().values()]
+        return text_table(table.column_names, list(zip(*words, strict=True)), captions)
+
+    def overview(self, stored: np.ndarray, captions: Sequence[str] | None = None) -> Image.Image:
+        """The columns of these rows, each beside that of the training data."""
+        panels = [
+            seen.panel(column, values)
+            for seen, column, values in zip(self.seen, self._modelled(), stored.T, strict=True)
+        ]
+        return marginals(panels, f"{count(len(stored))} rows (filled) beside the training data (line)")
+
+    def facts(self) -> dict[str, Any]:
+        """Settings, what the columns are, their modes."""
+        return {
+            "codec": "table",
+            "settings": self.settings.model_dump(mode="json"),
+            "schema": self.schema,
+            "knots": [knots.to_json() for knots in self._knots],
+            "seen": [seen.to_json() for seen in self.seen],
+            "ends": [self._least.tolist(), self._most.tolist()],
+            "conditional": self.spec.condition is not None,
+        }
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> TableCodec:
+        """Make the codec that ``facts`` describes."""
+        codec = cls(TableSettings.read(facts["settings"], "codec.settings"))
+        codec.schema = facts["schema"]
+        codec._knots = [Knots.from_json(each) for each in facts["knots"]]
+        codec.seen = [Seen.from_json(each) for each in facts["seen"]]
+        codec._least, codec._most = (np.array(ends) for ends in facts["ends"])
+        codec._settle(facts["conditional"])
+        return codec
+
+    def _columns(self) -> list[Column]:
+        return [Column.from_json(each) for each in self.schema["columns"]]
+
+    def _modelled(self) -> list[Column]:
+        return [column for column in self._columns() if column.modelled]
+
+    def _types(self) -> dict[str, Kind]:
+        """Kinds that are asked for: a column of unique keys is made anew."""
+        keys = filter(None, map(unique_key, self.settings.constraints))
+        return {**self.settings.types, **dict.fromkeys(keys, "identifier")}
+
+    def _constraints(self) -> Constraints:
+        numbered = enumerate(self._modelled())
+        ordered = {column.name: place for place, column in numbered if column.kind in ORDERED}
+        return Constraints(self.settings.constraints, ordered)
+
+    def _rounded(self, rows: np.ndarray) -> np.ndarray:
+        """Rows float64 (n, C) brought to the steps of their columns."""
+        scaled = rows * self._fineness
+        whole = (self._fineness > 0) & (np.abs(scaled) < 2**53)
+        found: np.ndarray = np.where(whole, np.rint(scaled) / np.maximum(self._fineness, 1e-300), rows)
+        return found + 0.0
+
+    def _settle(self, conditional: bool) -> None:
+        """Set what follows from the knots."""
+        columns = self._modelled()
+        self._modes = Modes(self._knots)
+        spans = tuple(
+            knots.span(column.name, column.kind in ORDERED) for knots, column in zip(self._knots, columns, strict=True)
+        )
+        sizes = torch.tensor(self._modes.sizes)
+        self._owner = torch.cat([torch.arange(len(spans)).repeat_interleave(sizes), self._modes.placed])
+        self._fineness = np.array([_parts_of_one(column) for column in columns])
+        self._steps = np.where(self._fineness > 0, 1 / np.maximum(self._fineness, 1e-300), 0.0)
+        self._held = self._constraints()
+        self.spec = columns_spec(spans, columns_spec(spans) if conditional else None)
+
+
+def _known(ends: np.ndarray) -> np.ndarray:
+    """Ends of columns, 0 for those that are all missing."""
+    return np.where(np.isnan(ends), 0.0, ends)
+
+
+def _parts_of_one(column: Column) -> float:
+    """How many steps of a column's resolution make one; 0 where any value may occur."""
+    if column.kind == "datetime":
+        return 1 / 86400 if column.resolution == "day" else 1.0
+    if column.kind == "number":
+        return 0.0 if column.decimals is None else 10.0**column.decimals
+    return 1.0

@@ -1,0 +1,118 @@
+"""What only rows of tables can be asked: whether they are copies, and whether a column can be learnt from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from ficta.base.errors import UsageError
+from ficta.base.seeds import mix
+from ficta.base.words import nearest
+from ficta.evaluate.ground import Ground
+from ficta.evaluate.novelty import OTHER_DATA
+from ficta.evaluate.result import Result
+from ficta.evaluate.sources import RunSource, Source, described
+from ficta.metrics import tables
+from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
+from ficta.metrics.tables_learnt import Learner, learnt_score
+
+MOST_LEARNT = 30_000  # rows that a model learns from
+SETS = 3  # of samples
+METHOD = "sets of samples, Student's t"
+CHUNK = 4096
+LEARNERS: tuple[Learner, ...] = ("boosting", "linear")
+
+
+def new_rows(ground: Ground) -> Iterator[Result]:
+    """Share of samples that are no exact copy of a training row; of held-out rows in their place, too."""
+    begun = time.perf_counter()
+    content = str(ground.dataset.report["content_hash"])
+    protocol = ground.protocol(None, train=described(ground.dataset.splits["train"], "train", content))
+    estimates: list[Estimate | None] = [None, None, None]
+    if not ground.learnt_elsewhere:
+        train = _rows(ground.train, len(ground.train))
+        counted = ((ground.samples, ground.count), (ground.heldout, len(ground.heldout)), (ground.shuffled, ground.n))
+        estimates = [
+            bootstrap_mean(tables.new_rows(_rows(source, count), train).astype(float), ground.asked.seed)
+            for source, count in counted
+        ]
+    samples, real, shuffled = estimates
+    yield Result(
+        "new-rows",
+        samples,
+        "",
+        "higher",
+        ground.count,
+        "bootstrap over samples",
+        time.perf_counter() - begun,
+        protocol,
+        real,
+        shuffled,
+        reason="" if samples else OTHER_DATA,
+    )
+
+
+def target_learnt(ground: Ground) -> Iterator[Result]:
+    """How well models that learn the target column from samples predict it in held-out rows, and from training rows.
+
+    Boosted trees and a linear model, each from several sets of samples that are as large as the training split, 30,000
+    rows at most; somebody else's samples make one set.
+    """
+    names = [column.name for column in ground.dataset.codec.spec.columns]
+    target = ground.asked.target
+    if target is None:
+        return
+    if target not in names:
+        raise UsageError(f"no column {target!r} to be predicted: {nearest(target, names)}")
+    categorical = np.array([not column.ordered for column in ground.dataset.codec.spec.columns], bool)
+    count = min(MOST_LEARNT, len(ground.train))
+    learnt = {
+        "samples": _sets(ground, count),
+        "real": [_rows(ground.train, count)],
+        "shuffled": [_rows(ground.shuffled, min(count, len(ground.heldout)))],
+    }
+    heldout = _rows(ground.heldout, len(ground.heldout))
+    what = "macro-F1" if categorical[names.index(target)] else "R²"
+    protocol = ground.protocol(None, target=target, rows=count, sets=SETS, seed=ground.asked.seed)
+    for done, learner in enumerate(LEARNERS):
+        ground.progress("learning the target", done, len(LEARNERS))
+        begun, found, reason = time.perf_counter(), dict[str, Estimate](), ""
+        for which, sets in learnt.items():
+            try:
+                scores = [learnt_score(rows, heldout, names.index(target), categorical, 0, learner) for rows in sets]
+                found[which] = repeats(scores) if len(scores) > 1 else Estimate(scores[0], None, None)
+            except ValueError as error:
+                reason = reason or str(error)
+        samples, real, shuffled = (found.get(which) for which in ("samples", "real", "shuffled"))
+        yield Result(
+            f"learnt-from-samples({target}, {learner})",
+            samples,
+            what,
+            "higher",
+            count,
+            METHOD,
+            time.perf_counter() - begun,
+            protocol,
+            real,
+            shuffled,
+            reason="" if samples else reason,
+        )
+    ground.progress("learning the target", len(LEARNERS), len(LEARNERS))
+
+
+def _sets(ground: Ground, count: int) -> list[np.ndarray]:
+    """Sets of samples to learn from, each float64 (count, C)."""
+    if ground.run is None:
+        return [_rows(ground.samples, len(ground.samples))]
+    made = []
+    for number in range(SETS):
+        ground.progress("samples to learn from", number, SETS)
+        made.append(_rows(RunSource(ground.run, count, mix(ground.asked.seed, "target", number), None), count))
+    return made
+
+
+def _rows(source: Source, count: int) -> np.ndarray:
+    """The first rows of a source, float64 (count, C)."""
+    return np.concatenate([source.read(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)])
