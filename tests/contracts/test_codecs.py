@@ -13,12 +13,12 @@ import torch
 from ficta.base.settings import Settings
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
-from ficta.data.columns import Column
 from ficta.data.images import ImageSettings
 from ficta.data.ingest import ingest
 from ficta.data.registry import CODECS, codec_from_facts
 from ficta.data.settings import DataSettings
-from ficta.data.tables import TableSettings
+from ficta.data.table.codec import TableSettings
+from ficta.data.table.columns import Column
 
 LABELS = ("a", "b")
 RANDOM = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ficta.data.tables import TableCodec
+from ficta.data.table.codec import TableCodec
 from ficta.evaluate.compared import MEASURES, Given, Measure, Seen
 
 LABELS, FEATURES = 4, 6

@@ -12,8 +12,10 @@ from torch import nn
 from ficta import presets
 from ficta.base.errors import UsageError
 from ficta.base.words import nearest
+from ficta.data.cache import cache_folder
 from ficta.data.download import NAMED
 from ficta.data.sources import DIGITS, modality
+from ficta.data.table.frames import keep_frame
 from ficta.models.registry import FAMILIES
 from ficta.runs.run import Run as StoredRun
 from ficta.train.recipe import Recipe, set_by_path
@@ -24,24 +26,19 @@ if TYPE_CHECKING:
 TARGETS = ("samples", "minutes", "epochs")
 
 
-def recipe_for(name: str, data: str | Path, settings: Mapping[str, Any], assignments: Sequence[str] = ()) -> Recipe:
+def recipe_for(name: str, data: Any, settings: Mapping[str, Any], assignments: Sequence[str] = ()) -> Recipe:
     """The recipe that a call asks for.
 
     Args:
         name: a preset, or a family with its defaults.
-        data: a path or the name of a data set.
+        data: a path, the name of a data set, or a data frame.
         settings: nested settings over those of the preset; None leaves one as it is.
         assignments: ``model.latent_dim=16`` and the like, over everything else.
 
     Raises:
         UsageError: an unknown name or setting, or data that are neither a path nor a name.
     """
-    if not isinstance(data, str | os.PathLike):
-        raise UsageError(
-            f"data is a {type(data).__name__}; give a path or a name ({', '.join([DIGITS, *NAMED])}); "
-            "an array is saved with np.save('pictures.npy', array) and given by that path"
-        )
-    data = str(data)
+    data = data_path(data)
     known = presets.names()
     fitting = f"{modality(data)}-{name}"  # a family with what suits this kind of data
     name = fitting if name in FAMILIES and fitting in known else name
@@ -69,7 +66,7 @@ def recipe_for(name: str, data: str | Path, settings: Mapping[str, Any], assignm
 
 def full_recipe(
     name: str,
-    data: str | Path,
+    data: Any,
     settings: Mapping[str, Any] | None,
     assignments: Sequence[str],
     network: Mapping[str, nn.Module] | None,
@@ -91,6 +88,22 @@ def full_recipe(
         names = {role: _signature(module) for role, module in network.items()}
         recipe = recipe.model_copy(update={"networks": names})
     return recipe
+
+
+def data_path(data: Any) -> str:
+    """A path or a name as text; a data frame is written to the cache, and its path there taken.
+
+    Raises:
+        UsageError: something else.
+    """
+    if isinstance(data, str | os.PathLike):
+        return os.fspath(data)
+    if type(data).__name__ == "DataFrame" and hasattr(data, "iloc"):  # pandas need not be installed
+        return str(keep_frame(data, cache_folder() / "frames"))
+    raise UsageError(
+        f"data is a {type(data).__name__}; give a path, a name ({', '.join([DIGITS, *NAMED])}) or a pandas data frame; "
+        "an array is saved with np.save('pictures.npy', array) and given by that path"
+    )
 
 
 def place(data: str | Path) -> str:

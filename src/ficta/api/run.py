@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ficta.api.calls import evaluate_settings, place
+from ficta.api.calls import data_path, evaluate_settings, place
 from ficta.base.errors import UsageError
 from ficta.base.progress import Progress, silent
 from ficta.base.words import nearest
+from ficta.data.asked import Asked
+from ficta.data.codec import Tabulates
 from ficta.data.dataset import Dataset, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Decodes, Encodes, SampleSettings
@@ -24,9 +26,12 @@ from ficta.train.observe import heldout
 from ficta.train.recipe import Recipe
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ficta.explore.explore import Explored
     from ficta.explore.pictures import Projection
 
+DEFAULT_SAMPLES = 100
 CLOSEST = "explore/closest.png"  # samples beside the training items that they lie closest to
 
 
@@ -52,42 +57,63 @@ class Run:
 
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         label: str | None = None,
         *,
         where: Mapping[str, Any] | None = None,
+        complete: Any = None,
         seed: int = 0,
         temperature: float = 1.0,
     ) -> np.ndarray:
         """Make samples; sample i depends on (seed, i) and what it is asked for, but for rounding.
 
         Args:
-            n: how many.
+            n: how many; without, a hundred, or as many as there are rows to complete.
             label: of every sample; without, a conditional run takes its labels in turn.
             where: of a conditional run on a table: values that columns are to have, such as ``{"income": ">50K"}``.
+            complete: likewise: a table (path or data frame) whose missing values and columns are to be sampled.
             seed: of the latents.
             temperature: spread of the latents; below 1 safer and less varied.
 
         Returns:
-            Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns).
+            Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns) as ``rows`` reads
+            them.
 
         Raises:
             UsageError: fewer than one sample, or a label, column or value that the run lacks.
         """
-        return np.concatenate(list(self.samples(n, label, where=where, seed=seed, temperature=temperature)))
+        asked = self.ask(label, where=where, complete=complete)
+        return np.concatenate(list(self.samples(n, asked, seed=seed, temperature=temperature)))
+
+    def ask(self, label: str | None = None, *, where: Mapping[str, Any] | None = None, complete: Any = None) -> Asked:
+        """What samples are to be; the arguments are those of ``sample``."""
+        codec = self.stored.codec
+        if complete is None:
+            return codec.ask(label, where)
+        if label is not None or where:
+            raise UsageError("rows to complete say themselves what is given; leave label and where out")
+        if not isinstance(codec, Tabulates):
+            raise UsageError(f"a {codec.item} cannot be completed; rows of a table can")
+        return codec.complete(Path(data_path(complete)))
 
     def samples(
-        self,
-        n: int,
-        label: str | None = None,
-        *,
-        where: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        temperature: float = 1.0,
+        self, n: int | None = None, asked: Asked | None = None, *, seed: int = 0, temperature: float = 1.0
     ) -> Iterator[np.ndarray]:
-        """Like ``sample``, some at a time, so that any number fits into memory."""
+        """Like ``sample``, some at a time, so that any number fits into memory; ``asked`` comes from ``ask``."""
+        count = n if n is not None else (asked and asked.count) or DEFAULT_SAMPLES
         options = SampleSettings.read({"temperature": temperature}, "sample")
-        return sample(self.stored, n, asked=self.stored.codec.ask(label, where), seed=seed, options=options)
+        return sample(self.stored, count, asked=asked, seed=seed, options=options)
+
+    def rows(self, n: int | None = None, **how: Any) -> pd.DataFrame:
+        """Like ``sample``, of a run on a table: a data frame with its columns.
+
+        Raises:
+            UsageError: a run on something else, or what ``sample`` refuses.
+        """
+        codec = self.stored.codec
+        if not isinstance(codec, Tabulates):
+            raise UsageError(f"a {codec.item} is no row; use sample")
+        return codec.frame(self.sample(n, **how))
 
     def encode(self, items: np.ndarray, labels: Sequence[str] | None = None) -> np.ndarray:
         """Latent of each item.

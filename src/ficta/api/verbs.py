@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ficta.api.calls import evaluate_settings, full_recipe, place, recipe_for
+from ficta.api.calls import data_path, evaluate_settings, full_recipe, place, recipe_for
 from ficta.api.run import Run
 from ficta.base.errors import FinishedRun, UsageError, VerdictError
 from ficta.base.files import write_json
@@ -26,13 +26,15 @@ from ficta.train.loop import Watcher
 from ficta.train.recipe import Recipe
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ficta.evaluate.compare import Row
     from ficta.evaluate.evaluate import Evaluation
 
 
 def train(
     name: str,
-    data: str | Path,
+    data: str | Path | pd.DataFrame,
     out: str | Path | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -46,7 +48,8 @@ def train(
 
     Args:
         name: a preset or a family: ``"vae"``, ``"gan"``, ``"article-vae"`` …
-        data: folder, zip, IDX or NumPy file, or a name (``"digits"``, ``"mnist"``).
+        data: folder, zip, IDX or NumPy file of pictures, a table (CSV, TSV, Parquet, Excel, a pandas data frame), or a
+            name (``"digits"``, ``"mnist"``).
         out: run folder; without, ``runs/<data>-<name>``.
         settings: nested settings, such as ``{"model": {"latent_dim": 16}, "train": {"minutes": 5}}``.
         assignments: settings as text, such as ``"model.latent_dim=16"``.
@@ -62,8 +65,9 @@ def train(
         UsageError: a wrong call; DataError: unreadable data; VerdictError: stopped by a verdict;
         InterruptedRun: stopped by a signal and saved; FictaError: anything else that went wrong.
     """
+    data = data_path(data)
     recipe = full_recipe(name, data, settings, assignments, network, start)
-    folder = Path(out) if out is not None else default_folder(name, str(data))
+    folder = Path(out) if out is not None else default_folder(name, data)
     leads = leads_by_environment()
     arguments = {"networks": network, "watchers": watchers, "progress": progress}
     try:
@@ -90,7 +94,7 @@ def train(
 
 def plan(
     name: str,
-    data: str | Path,
+    data: str | Path | pd.DataFrame,
     *,
     settings: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),

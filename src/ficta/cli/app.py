@@ -152,11 +152,17 @@ def train(
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="run folder")],
-    n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 100,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="how many; default 100, or as many as there are to complete")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="of a conditional run: make only these")] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(help="of a conditional run on a table: column=value that each row is to have; repeatable"),
+    ] = None,
+    complete: Annotated[
+        Path | None,
+        typer.Option(help="likewise: a table whose missing values and columns are to be sampled, the others kept"),
     ] = None,
     seed: Seed = 0,
     out: Annotated[
@@ -179,11 +185,12 @@ def sample(
 
     opened = api.open_run(run)
     place = out or run / "out"
-    paths = write_samples(opened, n, label, _pairs(where), seed, temperature, place, sheet, ProgressShower())
+    asked = opened.ask(label, where=_pairs(where), complete=complete)
+    paths = write_samples(opened, n, asked, seed, temperature, place, sheet, ProgressShower())
     if as_json:
-        _out({"run": str(run), "n": n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
+        _out({"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
     else:
-        typer.echo(f"{n} samples in {place}; side by side in {paths.sheet}")
+        typer.echo(f"{paths.n} samples in {place}; side by side in {paths.sheet}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ficta.api import Run
+from ficta.api.run import DEFAULT_SAMPLES
 from ficta.base.errors import FictaError, UsageError
 from ficta.base.files import replacing, write_text
 from ficta.base.progress import Progress
@@ -36,13 +37,13 @@ class Written(NamedTuple):
 
     sheet: Path
     files: int
+    n: int
 
 
 def write_samples(
     run: Run,
-    n: int,
-    label: str | None,
-    where: Mapping[str, str],
+    n: int | None,
+    asked: Asked,
     seed: int,
     temperature: float,
     place: Path,
@@ -53,9 +54,8 @@ def write_samples(
 
     Args:
         run: a trained run.
-        n: how many.
-        label: of every sample, for a conditional run.
-        where: values of columns of every sample, for a conditional run on a table.
+        n: how many; None for as many as are asked for, or a hundred.
+        asked: what they are to be.
         seed: of the latents.
         temperature: spread of the latents.
         place: a folder, a path ending in ``.npz`` (one array named ``samples``), or of a table another kind of file.
@@ -76,14 +76,14 @@ def write_samples(
         raise UsageError(f"--sheet {sheet}: give a path ending in .png, .jpg or another kind of picture")
     stale = [] if single else _earlier_samples(place)
     beside, table = (place.with_suffix(kind) if single else place / name for kind, name in BESIDE)
-    asked = codec.ask(label, where)
+    n = n or asked.count or DEFAULT_SAMPLES
     names = asked.names(0, 1) is not None
     if single:
         _check_neighbours(place, [beside, table] if names else [beside])
 
     def made(count: int) -> Iterator[np.ndarray]:
         done = 0
-        for chunk in run.samples(count, label, where=where, seed=seed, temperature=temperature):
+        for chunk in run.samples(count, asked, seed=seed, temperature=temperature):
             yield chunk
             done += len(chunk)
             progress("samples", done, count)
@@ -109,7 +109,7 @@ def write_samples(
             codec.write(made(n), place)
     except OSError as error:
         raise FictaError(f"cannot write {error.filename or place}: {error.strerror}; choose another --out") from None
-    return Written(sheet or beside, 1 if single or codec.endings else n)
+    return Written(sheet or beside, 1 if single or codec.endings else n, n)
 
 
 def _check_neighbours(place: Path, neighbours: Sequence[Path]) -> None:

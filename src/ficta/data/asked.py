@@ -12,7 +12,13 @@ from torch import Tensor
 
 
 class Asked(abc.ABC):
-    """Conditions of numbered samples; leaf classes are final."""
+    """Conditions of numbered samples; leaf classes are final.
+
+    Attributes:
+        count: how many samples there are to be, if that is asked for, too.
+    """
+
+    count: int | None = None
 
     @abc.abstractmethod
     def condition(self, first: int, count: int) -> Tensor | None:
@@ -92,6 +98,7 @@ class Rows(Asked):
             settled: brings rows with given values to what must hold in every row.
         """
         self._rows, self._given, self._encoded, self._settled = rows, given, encoded, settled
+        self.count = len(rows)
 
     def condition(self, first: int, count: int) -> Tensor | None:
         """Float32 (count, D)."""

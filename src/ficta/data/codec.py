@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -162,3 +162,19 @@ class Codec(abc.ABC):
     @abc.abstractmethod
     def from_facts(cls, facts: dict[str, Any]) -> Codec:
         """Make the codec that ``facts`` describes."""
+
+
+@runtime_checkable
+class Tabulates(Protocol):
+    """A codec of rows that stand in tables, and whose missing values can be sampled."""
+
+    def frame(self, stored: np.ndarray) -> Any:
+        """Items in compact form as a data frame of pandas."""
+
+    def complete(self, place: Path) -> Asked:
+        """Rows of a file, what they lack to be sampled; what they have is kept.
+
+        Raises:
+            UsageError: unknown columns or values, or a model that was not trained to be asked.
+            DataError: the file cannot be read.
+        """

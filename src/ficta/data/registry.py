@@ -7,7 +7,7 @@ from ficta.base.errors import FictaError, UsageError
 from ficta.base.words import nearest
 from ficta.data.codec import Codec
 from ficta.data.images import ImageCodec
-from ficta.data.tables import TableCodec
+from ficta.data.table.codec import TableCodec
 
 CODECS: Mapping[str, type[Codec]] = {
     "image": ImageCodec,

@@ -16,10 +16,10 @@ from ficta.data.arrays import Stream, pictures
 from ficta.data.download import NAMED, obtain
 from ficta.data.folders import FolderSource, ZipSource, check_labels
 from ficta.data.formats import IDX_NAME, idx_file, idx_folder, idx_images, idx_labels, npy_file, npz_file
-from ficta.data.frames import TableSource, is_table, open_table
 from ficta.data.listing import ArrayPart, ArraySource, Manifest, Source
 from ficta.data.pictures import EXTENSIONS, reason
 from ficta.data.settings import DataSettings
+from ficta.data.table.frames import TableSource, is_table, open_table
 
 DIGITS = "digits"
 READABLE = "a folder or zip of pictures, IDX, .npy or .npz, or a table (CSV, TSV, Parquet, Excel)"

@@ -12,19 +12,19 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from ficta.base.errors import FictaError, UsageError
+from ficta.base.errors import DataError, FictaError, UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec, columns_spec
 from ficta.base.words import count, nearest
 from ficta.compute.noise import Noise
 from ficta.data.asked import Asked, Nothing, Rows
 from ficta.data.codec import Chunk, Codec, Skipped
-from ficta.data.columns import Column, Kind, convert, infer, parse_value, to_arrow
-from ficta.data.constraints import Constraints, unique_key
-from ficta.data.frames import TableSource
-from ficta.data.modes import Knots, Modes, find_knots
-from ficta.data.rows import FORMATS, write_rows
-from ficta.data.seen import Seen, Thinned
+from ficta.data.table.columns import Column, Kind, convert, infer, parse_value, to_arrow
+from ficta.data.table.constraints import Constraints, unique_key
+from ficta.data.table.frames import TableSource, open_table
+from ficta.data.table.modes import Knots, Modes, find_knots
+from ficta.data.table.rows import FORMATS, write_rows
+from ficta.data.table.seen import Seen, Thinned
 from ficta.draw.marginals import marginals
 from ficta.draw.text import text_table
 
@@ -97,6 +97,9 @@ class TableCodec(Codec):
             self.schema = {"columns": [column.to_json() for column in found], "notes": notes}
         columns, constraints = self._columns(), self._constraints()
         for block in source.blocks():
+            lost = {column.name for column in columns if column.modelled} - set(block.table.schema.names)
+            if lost:
+                raise DataError(f"{block.place} has no column {min(lost)!r}, which the other rows have; add it")
             stored, skipped = convert(block, columns)
             broken = constraints.violated(stored)
             right = ~broken.any(1)
@@ -181,16 +184,47 @@ class TableCodec(Codec):
         for name, value in where.items():
             if name not in names:
                 raise UsageError(f"no column {name!r} to ask for: {nearest(name, names)}")
-            row[0, names[name]] = parse_value(self._modelled()[names[name]], str(value))
+            column = self._modelled()[names[name]]
+            row[0, names[name]] = parse_value(column, str(value))
             given[0, names[name]] = True
-        return self.complete(row, given)
+            if np.isnan(row[0, names[name]]) and not column.missing:
+                raise UsageError(f"column {name!r} has no missing values in the data; ask for a value")
+        return self._rows(row, given)
 
-    def complete(self, rows: np.ndarray, given: np.ndarray) -> Asked:
-        """Rows float64 (n, C), of which those values are kept that are ``given``, bool (n, C); rows in turn.
+    def complete(self, place: Path) -> Asked:
+        """Rows of a table: values that it has are kept, columns and values that it lacks are sampled; rows in turn.
 
         Raises:
-            UsageError: a run that was not trained for it, or given values that break a constraint.
+            UsageError: columns that the run does not know, a run that was not trained for it, or given values that
+                break a constraint.
+            DataError: a value that is none of its column.
         """
+        columns = self._modelled()
+        names = [column.name for column in columns]
+        parts = []
+        for block in open_table(place).blocks():
+            unknown = sorted(set(block.table.schema.names) - {column.name for column in self._columns()})
+            if unknown:
+                raise UsageError(
+                    f"{place} has a column {unknown[0]!r} that the run does not: {nearest(unknown[0], names)}"
+                )
+            there = [column for column in columns if column.name in block.table.schema.names]
+            values, skipped = convert(block, there)
+            if skipped or block.skipped:
+                first = [*block.skipped, *skipped][0]
+                raise DataError(f"{place}, {first.name}: {first.reason}; mend it or leave it empty")
+            rows = np.full((len(values), len(columns)), np.nan)
+            rows[:, [names.index(column.name) for column in there]] = values
+            parts.append(rows)
+        rows = np.concatenate(parts)
+        return self._rows(rows, ~np.isnan(rows))
+
+    def frame(self, stored: np.ndarray) -> Any:
+        """Rows float64 (n, C) as a data frame, with the source's columns but those of text."""
+        return to_arrow(stored, self._columns()).to_pandas()
+
+    def _rows(self, rows: np.ndarray, given: np.ndarray) -> Asked:
+        """Rows float64 (n, C), of which those values are kept that are ``given``, bool (n, C)."""
         if self.spec.condition is None:
             raise UsageError("this run was not trained to be asked for values; train with --conditional")
         known = np.where(given, rows, np.nan)

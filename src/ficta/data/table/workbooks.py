@@ -14,10 +14,10 @@ import numpy as np
 
 from ficta.base.errors import DataError, UsageError
 from ficta.base.words import plural
-from ficta.data.blocks import EXCEL_INSTALL, Block, arrow, row_name
 from ficta.data.codec import Skipped
-from ficta.data.delimited import check_names
 from ficta.data.listing import Listing
+from ficta.data.table.blocks import EXCEL_INSTALL, Block, arrow, row_name
+from ficta.data.table.delimited import check_names
 
 SHEET_ROWS = 20_000  # a block
 NOT_AVAILABLE = "#N/A"  # as Excel writes a missing value

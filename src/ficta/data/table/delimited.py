@@ -16,11 +16,11 @@ import numpy as np
 
 from ficta.base.errors import DataError
 from ficta.base.words import count, plural, size
-from ficta.data.blocks import BLOCK_ROWS, Block, arrow, quoted, row_name
 from ficta.data.codec import Skipped
-from ficta.data.encodings import Text, read_through
 from ficta.data.listing import Listing
-from ficta.data.values import NUMBER
+from ficta.data.table.blocks import BLOCK_ROWS, Block, arrow, quoted, row_name
+from ficta.data.table.encodings import Text, read_through
+from ficta.data.table.values import NUMBER
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SNIFFED = 50  # lines

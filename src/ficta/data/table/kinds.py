@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ficta.base.errors import DataError
 from ficta.base.words import count, plural
-from ficta.data.tally import MOST_CATEGORIES, Tally
+from ficta.data.table.tally import MOST_CATEGORIES, Tally
 
 Kind = Literal["number", "integer", "boolean", "category", "datetime", "identifier", "text", "empty"]
 MODELLED = ("number", "integer", "boolean", "category", "datetime")

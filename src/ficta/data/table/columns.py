@@ -10,11 +10,11 @@ import numpy as np
 
 from ficta.base.errors import UsageError
 from ficta.base.words import nearest
-from ficta.data import values as meaning
-from ficta.data.blocks import Block, arrow, columns_of, quoted, words
 from ficta.data.codec import Skipped
-from ficta.data.kinds import MODELLED, WANTED, Column, Kind, column_of, notes_on
-from ficta.data.tally import Tally
+from ficta.data.table import values as meaning
+from ficta.data.table.blocks import Block, arrow, columns_of, quoted, words
+from ficta.data.table.kinds import MODELLED, WANTED, Column, Kind, column_of, notes_on
+from ficta.data.table.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

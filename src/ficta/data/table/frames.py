@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import numpy as np
 
 from ficta.base.errors import DataError
+from ficta.base.files import replacing
 from ficta.base.progress import Progress, silent
-from ficta.data.blocks import BLOCK_BYTES, BLOCK_ROWS, Block, arrow
-from ficta.data.delimited import Delimited, check_names
 from ficta.data.listing import Listing, Manifest, Source
-from ficta.data.workbooks import Excel
+from ficta.data.table.blocks import BLOCK_BYTES, BLOCK_ROWS, Block, arrow
+from ficta.data.table.delimited import Delimited, check_names
+from ficta.data.table.workbooks import Excel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +104,29 @@ def open_frame(frame: pd.DataFrame, progress: Progress = silent) -> TableSource:
             raise DataError(f"the data frame, column {name!r}: {error}; leave it out") from None
     manifest: Manifest = [(f"frame {content.hexdigest()}", len(frame), 0)]
     return TableSource("frame", "the data frame", manifest, progress, Frame(frame))
+
+
+def keep_frame(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write a data frame to a Parquet file that is named by its content, so that a run can find it again.
+
+    Raises:
+        UsageError: pyarrow is not installed.
+        DataError: two columns of one name, cells that hold lists and the like, or no rows.
+    """
+    source = open_frame(frame)
+    path = folder / f"{source.manifest[0][0].replace(' ', '-')[:22]}.parquet"
+    source.listing()
+    if not path.exists():
+        from pyarrow import parquet
+
+        folder.mkdir(parents=True, exist_ok=True)
+        blocks = source.blocks()
+        first = next(blocks).table
+        with replacing(path) as file, parquet.ParquetWriter(file, first.schema) as writer:
+            writer.write_batch(first)
+            for block in blocks:
+                writer.write_batch(block.table.cast(first.schema))
+    return path
 
 
 def _suffix(path: Path) -> str:

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ficta.base.errors import DataError, UsageError
-from ficta.data import tally
-from ficta.data.blocks import Block
 from ficta.data.codec import Skipped
-from ficta.data.columns import Column, Kind, convert, infer, parse_value, to_arrow
+from ficta.data.table import tally
+from ficta.data.table.blocks import Block
+from ficta.data.table.columns import Column, Kind, convert, infer, parse_value, to_arrow
 
 BLANKS = ("", "NA")
 

@@ -13,7 +13,7 @@ import numpy as np
 from ficta.base.errors import UsageError
 from ficta.base.files import replacing
 from ficta.base.words import nearest
-from ficta.data.columns import Column, to_arrow
+from ficta.data.table.columns import Column, to_arrow
 
 DEFAULT = "samples.csv"  # in a folder
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ficta.data.modes import Knots, Modes, find_knots
+from ficta.data.table.modes import Knots, Modes, find_knots
 
 
 def knots_of(values: np.ndarray, most: int, missing: bool = False) -> Knots:

@@ -102,7 +102,10 @@ class Modes:
         self.along = _padded([4.0 * column.modes + column.places for column in columns], longest)
 
     def encode(self, stored: Tensor) -> Tensor:
-        """Compact rows float64 (B, C) => float32 (B, M + P): one-hot modes, then places."""
+        """Compact rows float64 (B, C) => float32 (B, M + P): one-hot modes, then places.
+
+        A value that is missing in a column that knows no such mode lies in none.
+        """
         self._move(stored.device)
         x = stored.T.contiguous()
         absent = x.isnan()
@@ -118,7 +121,8 @@ class Modes:
         mode = torch.where(absent, self.missing[:, None], mode)
         place = torch.where(absent, 0.0, place)
         hot = torch.zeros(len(stored), sum(self.sizes), device=stored.device)
-        hot.scatter_(1, (mode.long() + self.first[:, None]).T, 1.0)
+        index = mode.long().clamp(min=0) + self.first[:, None]
+        hot.scatter_(1, index.T, (mode >= 0).T.to(torch.float32))
         return torch.cat([hot, place[self.placed].T.to(torch.float32)], 1)
 
     def decode(self, rows: Tensor) -> Tensor:

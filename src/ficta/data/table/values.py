@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ficta.data.blocks import arrow
+from ficta.data.table.blocks import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,11 +20,11 @@ from pyarrow import csv, parquet
 
 from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import silent
-from ficta.data import delimited
-from ficta.data.blocks import BLOCK_ROWS, Block
 from ficta.data.codec import Skipped
-from ficta.data.columns import Column, convert, infer, to_arrow
-from ficta.data.frames import TableSource, is_table, open_frame, open_table
+from ficta.data.table import delimited
+from ficta.data.table.blocks import BLOCK_ROWS, Block
+from ficta.data.table.columns import Column, convert, infer, to_arrow
+from ficta.data.table.frames import TableSource, is_table, open_frame, open_table
 
 BLANKS = ("", "NA")
 PLAIN = "age,name\n17,Ann\n18,Bob\n"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ficta.data import values as meaning
-from ficta.data.blocks import Words, arrow, hashed, quoted
+from ficta.data.table import values as meaning
+from ficta.data.table.blocks import Words, arrow, hashed, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ficta.data.columns import Column
+from ficta.data.table.columns import Column
 from ficta.draw.marginals import Column as Panel
 from ficta.draw.style import compact
 
