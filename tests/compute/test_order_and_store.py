@@ -51,6 +51,32 @@ def test_orders_are_fair() -> None:
     assert (counts - 500).abs().max() < 5 * 19.4
 
 
+@LAW
+@given(LENGTHS, SEEDS, st.lists(st.tuples(st.integers(0, 300), st.integers(1, 80)), min_size=1, max_size=6))
+def test_a_weighted_position_depends_on_seed_and_position_alone(
+    length: int, seed: int, asked: list[tuple[int, int]]
+) -> None:
+    weights = np.random.default_rng(length).random(length) + 0.01
+    reference, whole = Order(length, seed, weights).indices(0, 380), Order(length, seed).indices(0, 190)
+    assert torch.equal(reference[::2], whole)  # every other position is that of the order without weights
+    order = Order(length, seed, weights)
+    for start, count in asked:
+        assert torch.equal(order.indices(start, count), reference[start : start + count])
+        weighted = order.weighted(start, count)
+        assert weighted is not None
+        assert torch.equal(weighted, torch.arange(start, start + count) % 2 == 1)
+
+
+def test_items_are_drawn_as_often_as_their_weights_say() -> None:
+    order = Order(3, 4, np.array([1.0, 0.0, 3.0]))
+    weighted = order.weighted(0, 8000)
+    assert weighted is not None
+    counts = torch.bincount(order.indices(0, 8000)[weighted], minlength=3)
+    # item 2 stands at 3/4 of 4000 places; standard deviation 27.4
+    assert counts[1] == 0
+    assert abs(int(counts[2]) - 3000) < 5 * 27.4
+
+
 def split(folder: Path, labelled: bool) -> Split:
     """Rows 3, 11, 5, ... of a memory-mapped cache of 20 pictures."""
     pictures = np.random.default_rng(1).integers(0, 256, (20, 1, 4, 3), dtype=np.uint8)

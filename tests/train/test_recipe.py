@@ -119,7 +119,7 @@ def test_wrong_settings(assignment: str, said: str) -> None:
 )
 def test_data_that_are_no_path_are_a_wrong_call_that_says_what_to_give(data: Any) -> None:
     for call in (train, plan):
-        with pytest.raises(UsageError, match=r"give a path or a name \(digits, .*np\.save") as wrong:
+        with pytest.raises(UsageError, match=r"give a path, a name \(digits, .*np\.save") as wrong:
             call("vae", data)
         assert f"data is a {type(data).__name__}; " in str(wrong.value)
         assert "\n" not in str(wrong.value)

@@ -32,7 +32,9 @@ class Plain:
     def encode(self, stored: Tensor, noise: object = None) -> Tensor:
         return stored.to(torch.float32)
 
-    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: object) -> Tensor | None:
+    def condition(
+        self, spec: Spec, data: Tensor, labels: Tensor | None, noise: object, weighted: object
+    ) -> Tensor | None:
         return labels if spec.condition else None
 
 

@@ -104,6 +104,10 @@ class Codec(abc.ABC):
         """
 
     @abc.abstractmethod
+    def weights(self, train: Iterable[np.ndarray]) -> np.ndarray | None:
+        """How often training items are to be seen so that rare kinds are learnt, too: float64 (n,), or None."""
+
+    @abc.abstractmethod
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
         """Compact batch (B, *stored shape) to model tensor float32 (B, *spec.shape), on its device.
 
@@ -111,7 +115,14 @@ class Codec(abc.ABC):
         """
 
     @abc.abstractmethod
-    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
+    def condition(
+        self,
+        spec: Spec,
+        data: Tensor,
+        labels: Tensor | None,
+        noise: Noise | None = None,
+        weighted: Tensor | None = None,
+    ) -> Tensor | None:
         """What a batch is taken to be asked for, encoded for ``spec.condition``; None if that is.
 
         Args:
@@ -119,6 +130,8 @@ class Codec(abc.ABC):
             data: float32 (B, *spec.shape).
             labels: of each item, int64 (B,), if there are any.
             noise: feeds codecs that draw; without it they ask for as little as they can.
+            weighted: which items were drawn by ``weights``, bool (B,), and may be learnt from only given what these
+                depend on.
         """
 
     @abc.abstractmethod

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ficta.base.seeds import mix
+from ficta.compute.noise import choices
 from ficta.data.codec import Codec
 from ficta.data.settings import DataSettings
 
@@ -25,11 +26,14 @@ class Split:
         stored: the whole cache, (N, *stored shape), memory-mapped.
         rows: rows of this split, int64 (n,).
         labels: index into the condition's categories for each row of the cache, int64 (N,); None without labels.
+        weights: how often each row of this split is to be seen where rare kinds are to be seen more often than they
+            occur, float64 (n,); None where they are not.
     """
 
     stored: np.ndarray
     rows: np.ndarray
     labels: np.ndarray | None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -81,6 +85,7 @@ class Store:
 
     def __init__(self, split: Split, device: torch.device, resident_limit: int) -> None:
         self._split = split
+        self.weights = split.weights
         self._device = device
         self.resident = split.nbytes <= resident_limit
         self._labels = None if split.labels is None else torch.from_numpy(split.labels[split.rows]).to(device)
@@ -102,17 +107,33 @@ class Store:
 class Order:
     """The endless order in which a split is seen: one seeded permutation after the other, without gaps between.
 
-    Position p of the order is a function of (seed, p), so that a run can go on from any number of samples seen.
+    Position p of the order is a function of (seed, p), so that a run can go on from any number of samples seen. With
+    weights, every other position is drawn by them instead.
     """
 
-    def __init__(self, length: int, seed: int) -> None:
+    def __init__(self, length: int, seed: int, weights: np.ndarray | None = None) -> None:
         self._length = length
         self._seed = seed
         self._epoch = -1
         self._permutation = torch.empty(0, dtype=torch.int64)
+        self._reached = None if weights is None else torch.from_numpy(np.cumsum(weights) / weights.sum())
 
     def indices(self, start: int, count: int) -> Tensor:
         """Which items stand at positions ``start`` to ``start + count``: int64 (count,) on the CPU."""
+        weighted = self.weighted(start, count)
+        if weighted is None or self._reached is None:
+            return self._in_turn(start, count)
+        found = torch.empty(count, dtype=torch.int64)
+        found[~weighted] = self._in_turn((start + 1) // 2, int((~weighted).sum()))
+        drawn = choices(mix(self._seed, "weighted order"), start, count, 1)[weighted, 0].double()
+        found[weighted] = torch.searchsorted(self._reached, drawn, right=True).clamp(max=self._length - 1)
+        return found
+
+    def weighted(self, start: int, count: int) -> Tensor | None:
+        """Which of these positions are drawn by weights, bool (count,); None without weights."""
+        return None if self._reached is None else torch.arange(start, start + count) % 2 == 1
+
+    def _in_turn(self, start: int, count: int) -> Tensor:
         parts = []
         while count > 0:
             epoch, offset = divmod(start, self._length)

@@ -129,6 +129,10 @@ class ImageCodec(Codec):
         self.settings = self.settings.model_copy(update={"size": size, "channels": channels})
         self._set_spec((channels, height, width), class_condition(labels) if conditional else None)
 
+    def weights(self, train: Iterable[np.ndarray]) -> np.ndarray | None:
+        """None: pictures are seen as often as they occur."""
+        return None
+
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
         """uint8 (B, C, H, W) to float32 (B, C, H, W) in [-1, 1], or in {0, 1} if binarised.
 
@@ -143,7 +147,14 @@ class ImageCodec(Codec):
             return (stored >= 128).to(torch.float32)
         return (noise.uniform(*stored.shape[1:]) < stored.to(torch.float32) / 255).to(torch.float32)
 
-    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
+    def condition(
+        self,
+        spec: Spec,
+        data: Tensor,
+        labels: Tensor | None,
+        noise: Noise | None = None,
+        weighted: Tensor | None = None,
+    ) -> Tensor | None:
         """The labels int64 (B,)."""
         return labels if spec.condition else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import time
@@ -75,6 +76,7 @@ def survey(settings: DataSettings, progress: Progress = silent, schema: Mapping[
     labels = entry.labels if categories else None
     parts = {name: Split(entry.stored, rows[name], labels) for name in splits.NAMES}
     codec.fit(_chunks(parts["train"]), settings.conditional, categories)
+    parts["train"] = dataclasses.replace(parts["train"], weights=codec.weights(_chunks(parts["train"])))
     cache.also_known_as(
         _key(source, settings, codec, schema), key
     )  # so that a run that knows what was decided finds it

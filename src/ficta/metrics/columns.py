@@ -27,10 +27,10 @@ class Columns(Extractor):
         """Learn from rows float64 (n, C); the first 5,000 of them count.
 
         Raises:
-            ValueError: fewer than two rows, or another number of columns.
+            ValueError: no rows, or another number of columns.
         """
-        if items.ndim != 2 or items.shape[1] != len(columns) or len(items) < 2:
-            raise ValueError(f"rows of {len(columns)} columns are wanted, two at least, not {items.shape}")
+        if items.ndim != 2 or items.shape[1] != len(columns) or not len(items):
+            raise ValueError(f"rows of {len(columns)} columns are wanted, one at least, not {items.shape}")
         self._shape = items.shape[1:]
         learnt = items[:WHITENED_FROM]
         self._ordered = [column.ordered for column in columns]

@@ -81,7 +81,7 @@ class Stepper(Generic[Model]):
             device,
             collectives,
         )
-        self.codec, self.store, self.order = codec, store, Order(len(store), seed)
+        self.codec, self.store, self.order = codec, store, Order(len(store), seed, store.weights)
         self.seen = 0
         self.step = 0
         self.sums: dict[str, Tensor] = {}
@@ -113,10 +113,13 @@ class Stepper(Generic[Model]):
         """This process's share of the step: row k of the step is position ``seen + k`` of the order."""
         for turn in range(self.settings.accumulate):
             start = (turn * self.collectives.ranks + self.collectives.rank) * self.settings.batch
-            stored, labels = self.store.gather(self.order.indices(self.seen + start, self.settings.batch))
+            place = self.seen + start, self.settings.batch
+            stored, labels = self.store.gather(self.order.indices(*place))
             noise = self._noise("data", start)
             data = machine.lay_out_batch(self.codec.encode(stored, noise), self.way.layout)
-            condition = self.codec.condition(self.family.spec, data, labels, noise.fork("condition"))
+            condition = self.codec.condition(
+                self.family.spec, data, labels, noise.fork("condition"), self.order.weighted(*place)
+            )
             yield Micro(data, condition, start)
 
     def _noise(self, name: str, start: int) -> Noise:

@@ -20,8 +20,8 @@ from ficta.compute.noise import Noise
 from ficta.data.asked import Asked, Nothing, Rows
 from ficta.data.codec import Chunk, Codec, Skipped
 from ficta.data.table.columns import Column, Kind, convert, infer, parse_value, to_arrow
-from ficta.data.table.constraints import Constraints, unique_key
-from ficta.data.table.frames import TableSource, open_table
+from ficta.data.table.constraints import Constraints, on_grid, unique_key
+from ficta.data.table.frames import TableSource, is_table, open_table
 from ficta.data.table.modes import Knots, Modes, find_knots
 from ficta.data.table.rows import FORMATS, write_rows
 from ficta.data.table.seen import Seen, Thinned
@@ -30,6 +30,7 @@ from ficta.draw.text import text_table
 
 ORDERED = ("number", "integer", "datetime")
 ASKED_SHARE = 0.5  # of the rows of a conditional training, some columns are given
+SHOWN = 3  # columns named in an error
 MISSING = ("", "NA", "N/A", "nan", "NaN", "null", "NULL")
 
 
@@ -52,6 +53,13 @@ class TableSettings(Settings):
             "that break one are skipped"
         ),
     ] = ()
+    balance: Annotated[
+        str | None,
+        Field(
+            description="of a conditional run: a column whose rare values are seen more often in training, by the "
+            "logarithm of their number, whenever it is given"
+        ),
+    ] = None
     modes: Annotated[
         int, Field(ge=1, description="parts that a column of numbers is divided into: frequent values, and ranges")
     ] = 32
@@ -94,6 +102,12 @@ class TableCodec(Codec):
         """
         if not self.schema:
             found, notes = infer(source.blocks("finding column types"), self._types(), self.settings.missing)
+            if not any(column.modelled for column in found):
+                why = "; ".join(f"column {column.name!r}: {column.why}" for column in found[:SHOWN])
+                raise DataError(
+                    f"{source.place} has no column that can be learnt ({why}); set the type of one, such as "
+                    f"--set data.table.types.{found[0].name}=category"
+                )
             self.schema = {"columns": [column.to_json() for column in found], "notes": notes}
         columns, constraints = self._columns(), self._constraints()
         for block in source.blocks():
@@ -132,6 +146,20 @@ class TableCodec(Codec):
         self.seen = [Seen.of(rows[:, place], column.kind in ORDERED) for place, column in enumerate(columns)]
         self._settle(conditional)
 
+    def weights(self, train: Iterable[np.ndarray]) -> np.ndarray | None:
+        """By the logarithm of how many rows share the value of the balanced column (Xu et al. 2019, Sec. 4.4)."""
+        if self._balanced is None:
+            return None
+        modes = np.concatenate([self._modes_of(self._balanced, rows) for rows in train])
+        counts = np.bincount(modes)
+        return np.asarray((np.log1p(counts) / np.maximum(counts, 1))[modes])
+
+    def _modes_of(self, column: int, rows: np.ndarray) -> np.ndarray:
+        """Mode that the value of a column lies in, int64 (n,)."""
+        first, count = int(self._modes.first[column]), self._modes.sizes[column]
+        encoded = self._modes.encode(torch.from_numpy(rows))
+        return encoded[:, first : first + count].argmax(1).numpy()
+
     def encode(self, stored: Tensor, noise: Noise | None = None) -> Tensor:
         """float64 (B, C) to float32 (B, D).
 
@@ -153,19 +181,33 @@ class TableCodec(Codec):
         """
         if not bool(torch.isfinite(tensor).all()):
             raise FictaError("rows of NaN or infinite values cannot be read: the model that made them diverged")
-        rows = self._rounded(self._modes.decode(tensor.detach()).cpu().numpy())
-        return (
-            self._rounded(self._held.together(rows, self._least, self._most, self._steps)) if self._held.texts else rows
-        )
+        raw = self._modes.decode(tensor.detach()).cpu().numpy()
+        rows = self._rounded(raw)
+        if not self._held.texts:
+            return rows
+        rows[:, self._held.held] = raw[:, self._held.held]  # distances may be finer than what they are added up to
+        return self._rounded(self._held.together(rows, self._least, self._most, self._steps))
 
-    def condition(self, spec: Spec, data: Tensor, labels: Tensor | None, noise: Noise | None) -> Tensor | None:
-        """The row with some of its columns given, others all 0; nothing is given to half of the rows."""
+    def condition(
+        self,
+        spec: Spec,
+        data: Tensor,
+        labels: Tensor | None,
+        noise: Noise | None = None,
+        weighted: Tensor | None = None,
+    ) -> Tensor | None:
+        """The row with some of its columns given, others all 0; nothing is given to half of the rows.
+
+        Rows drawn by the value of a column are given that value, so that what is learnt of the others is right.
+        """
         if spec.condition is None:
             return None
         if noise is None:
             return torch.zeros_like(data)
         drawn = noise.uniform(len(self._knots) + 2)
         given = (drawn[:, :1] < ASKED_SHARE) & (drawn[:, 2:] < drawn[:, 1:2])
+        if weighted is not None and self._balanced is not None:
+            given[weighted.to(data.device), self._balanced] = True
         return data * given[:, self._owner.to(data.device)]
 
     def ask(self, label: str | None = None, where: Mapping[str, Any] | None = None) -> Asked:
@@ -181,7 +223,10 @@ class TableCodec(Codec):
         row = np.full((1, len(self._knots)), np.nan)
         given = np.zeros((1, len(self._knots)), bool)
         names = {column.name: place for place, column in enumerate(self._modelled())}
+        others = {column.name: column for column in self._columns() if not column.modelled}
         for name, value in where.items():
+            if name in others:
+                parse_value(others[name], str(value))  # says why not
             if name not in names:
                 raise UsageError(f"no column {name!r} to ask for: {nearest(name, names)}")
             column = self._modelled()[names[name]]
@@ -202,6 +247,8 @@ class TableCodec(Codec):
         columns = self._modelled()
         names = [column.name for column in columns]
         parts = []
+        if not (is_table(place) and place.is_file()):
+            raise UsageError(f"{place} is no table to complete; name a CSV, TSV, Parquet or Excel file")
         for block in open_table(place).blocks():
             unknown = sorted(set(block.table.schema.names) - {column.name for column in self._columns()})
             if unknown:
@@ -213,6 +260,13 @@ class TableCodec(Codec):
             if skipped or block.skipped:
                 first = [*block.skipped, *skipped][0]
                 raise DataError(f"{place}, {first.name}: {first.reason}; mend it or leave it empty")
+            whole = [place for place, column in enumerate(there) if column.kind == "integer"]
+            broken = values[:, whole] != np.rint(values[:, whole])
+            broken &= ~np.isnan(values[:, whole])
+            if broken.any():
+                row, which = (int(found[0]) for found in np.nonzero(broken))
+                name, value = there[whole[which]].name, values[row, whole[which]]
+                raise DataError(f"{place}, {block.row(row)}: column {name!r} is {value:g}, not a whole number; mend it")
             rows = np.full((len(values), len(columns)), np.nan)
             rows[:, [names.index(column.name) for column in there]] = values
             parts.append(rows)
@@ -227,18 +281,21 @@ class TableCodec(Codec):
         """Rows float64 (n, C), of which those values are kept that are ``given``, bool (n, C)."""
         if self.spec.condition is None:
             raise UsageError("this run was not trained to be asked for values; train with --conditional")
-        known = np.where(given, rows, np.nan)
-        broken = self._held.violated(known)
+        known = np.where(given, self._rounded(rows), np.nan)
+        broken = self._held.impossible(known, given, self._least, self._steps)
         if broken.any():
             row = int(broken.any(1).argmax())
             text = self._held.texts[int(broken[row].argmax())]
-            raise UsageError(f"what is given breaks {text!r}" + (f" in row {row + 1}" if len(rows) > 1 else ""))
+            where = f" in row {row + 1}" if len(rows) > 1 else ""
+            parts = "; a sum that is given needs all of its parts" if " = " in text else ""
+            raise UsageError(f"what is given breaks {text!r}{where}{parts}")
         encoded = self.encode(torch.from_numpy(known))
-        return Rows(known, given, encoded * torch.from_numpy(given)[:, self._owner], self._settled)
+        told = torch.from_numpy(self._held.told(given))
+        return Rows(known, given, encoded * told[:, self._owner], self._settled)
 
     def _settled(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Rows in which values were put in place, so that all constraints hold again."""
-        return self._held.kept(rows, given, self._steps)
+        return self._rounded(self._held.kept(rows, given, self._steps))
 
     def unstructured(self, items: np.ndarray, seed: int, first: int) -> np.ndarray:
         """The values of each column have changed rows: columns stay what they are, and know nothing of each other."""
@@ -303,12 +360,24 @@ class TableCodec(Codec):
         ordered = {column.name: place for place, column in numbered if column.kind in ORDERED}
         return Constraints(self.settings.constraints, ordered)
 
+    def _balanced_column(self, names: list[str], conditional: bool) -> int | None:
+        """Place of the column that training is to balance.
+
+        Raises:
+            UsageError: there is none of that name, or the run is not conditional.
+        """
+        wanted = self.settings.balance
+        if wanted is None:
+            return None
+        if wanted not in names:
+            raise UsageError(f"data.table.balance = {wanted!r}: there is no such column; {nearest(wanted, names)}")
+        if not conditional:
+            raise UsageError(f"data.table.balance = {wanted!r} belongs to a conditional run; train with --conditional")
+        return names.index(wanted)
+
     def _rounded(self, rows: np.ndarray) -> np.ndarray:
         """Rows float64 (n, C) brought to the steps of their columns."""
-        scaled = rows * self._fineness
-        whole = (self._fineness > 0) & (np.abs(scaled) < 2**53)
-        found: np.ndarray = np.where(whole, np.rint(scaled) / np.maximum(self._fineness, 1e-300), rows)
-        return found + 0.0
+        return on_grid(rows, self._steps, np.rint)
 
     def _settle(self, conditional: bool) -> None:
         """Set what follows from the knots."""
@@ -319,9 +388,9 @@ class TableCodec(Codec):
         )
         sizes = torch.tensor(self._modes.sizes)
         self._owner = torch.cat([torch.arange(len(spans)).repeat_interleave(sizes), self._modes.placed])
-        self._fineness = np.array([_parts_of_one(column) for column in columns])
-        self._steps = np.where(self._fineness > 0, 1 / np.maximum(self._fineness, 1e-300), 0.0)
+        self._steps = np.array([_step(column) for column in columns])
         self._held = self._constraints()
+        self._balanced = self._balanced_column([column.name for column in columns], conditional)
         self.spec = columns_spec(spans, columns_spec(spans) if conditional else None)
 
 
@@ -330,10 +399,10 @@ def _known(ends: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(ends), 0.0, ends)
 
 
-def _parts_of_one(column: Column) -> float:
-    """How many steps of a column's resolution make one; 0 where any value may occur."""
+def _step(column: Column) -> float:
+    """The distance of two values of a column; 0 where any value may occur."""
     if column.kind == "datetime":
-        return 1 / 86400 if column.resolution == "day" else 1.0
+        return 86400.0 if column.resolution == "day" else 1.0
     if column.kind == "number":
-        return 0.0 if column.decimals is None else 10.0**column.decimals
+        return 0.0 if column.decimals is None else 10.0**-column.decimals
     return 1.0

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ficta.base.errors import UsageError
 from ficta.base.words import nearest
+from ficta.data.table.values import LARGEST_WHOLE
 
 FORM = "write 'a <= b', 'a < b', 'total = a + b' or 'unique key', with spaces around the signs"
 ROUNDING = 1e-9  # of the sizes of its parts, by which a sum may differ
@@ -72,34 +73,34 @@ class Constraints:
         """Rows as they were before ``apart``, and the constraints kept whatever the values.
 
         Args:
-            rows: float64 (n, C), rounded.
+            rows: float64 (n, C), rounded but for distances.
             least: as ``apart`` got it.
             most: largest value of each column in the data, float64 (C,).
             step: of each column the distance of two values, float64 (C,); 0 where any may occur.
         """
         found = rows.copy()
         for high in self._sequence:
-            found[:, high] = np.minimum(found[:, high] + self._floor(found, high, least), most[high])
+            values = np.minimum(found[:, high] + self._floor(found, high, least), most[high])
+            found[:, high] = on_grid(values, step[high], np.rint)
         return self.kept(found, np.zeros(found.shape, bool), step)
 
     def kept(self, rows: np.ndarray, given: np.ndarray, step: np.ndarray) -> np.ndarray:
         """Rows float64 (n, C) moved as little as the constraints ask for; values that are ``given`` stay.
 
-        A column that lies too low is lifted; where it was given, those that it is held to are lowered.
+        A column that lies too low is lifted to its next value; where it was given, those that it is held to are
+        lowered. What is given can ask for too much: see ``impossible``.
         """
         found = rows.copy()
         for high in self._sequence:
             for order in (order for order in self.orders if order.high == high):
-                gap = step[high] if order.strict else 0.0
-                least = found[:, order.low] + gap
+                least = _next(found[:, order.low], step[high], order.strict)
                 wrong = (found[:, high] < least) & ~given[:, high]
                 found[wrong, high] = least[wrong]
         for high in reversed(self._sequence):
             for order in (order for order in self.orders if order.high == high):
-                gap = step[order.low] if order.strict else 0.0
-                wrong = found[:, order.low] > found[:, high] - gap
-                wrong &= ~given[:, order.low]
-                found[wrong, order.low] = found[wrong, high] - gap
+                most = -_next(-found[:, high], step[order.low], order.strict)
+                wrong = (found[:, order.low] > most) & ~given[:, order.low]
+                found[wrong, order.low] = most[wrong]
         for each in self.sums:
             free = ~given[:, each.total]
             found[free, each.total] = found[free][:, each.parts].sum(1)
@@ -117,6 +118,25 @@ class Constraints:
             broken.append(np.abs(parts.sum(1) - total) > ROUNDING * np.maximum(size, 1))
         return np.stack(broken, 1) if broken else np.zeros((len(rows), 0), bool)
 
+    def impossible(self, rows: np.ndarray, given: np.ndarray, least: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """What no values of the others can keep if these are ``given``, bool as ``violated``: sums without parts, too.
+
+        All arguments are those of ``kept`` and ``together``.
+        """
+        return self.violated(self.kept(np.where(given, rows, least), given, step))
+
+    def told(self, given: np.ndarray) -> np.ndarray:
+        """Which of the values that are ``given`` are known in a row ``apart``, too: distances, if both ends are."""
+        found = given.copy()
+        for order in self.orders:
+            found[:, order.high] &= given[:, order.low]
+        return found
+
+    @property
+    def held(self) -> list[int]:
+        """Columns that are modelled as a distance from others."""
+        return self._sequence
+
     def _floor(self, rows: np.ndarray, high: int, least: np.ndarray) -> np.ndarray:
         """What a column is held to, float64 (n,)."""
         lows = [order.low for order in self.orders if order.high == high]
@@ -132,6 +152,32 @@ class Constraints:
                     f"data.table.constraints: column {names[each.total]!r} is a sum and takes part in another "
                     "constraint; leave one of them out"
                 )
+
+
+def on_grid(values: np.ndarray, step: np.ndarray | float, to_whole: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Numbers brought to multiples of a step, exactly as they are read; all of them where it is 0.
+
+    Args:
+        values: float64 (n,) or (n, C).
+        step: () or (C,): one, whole, or a whole part of one; 0 where any value may occur.
+        to_whole: rounds steps to whole ones.
+    """
+    parts = np.where(step < 1, np.rint(1 / np.maximum(step, 1e-300)), 1.0)  # of one
+    steps = np.maximum(step, 1.0)
+    with np.errstate(over="ignore"):
+        scaled = values * parts / steps
+    near = np.rint(scaled)
+    scaled = np.where(np.abs(scaled - near) <= ROUNDING * np.maximum(np.abs(near), 1), near, scaled)
+    fits = (step > 0) & (np.abs(scaled) < LARGEST_WHOLE)
+    return np.asarray(np.where(fits, to_whole(np.where(fits, scaled, 0.0)) * steps / parts, values) + 0.0)
+
+
+def _next(values: np.ndarray, step: float, strict: bool) -> np.ndarray:
+    """The least multiple of a step that is not below (``strict``: that is above) these values, float64 (n,)."""
+    if not strict:
+        return on_grid(values, step, np.ceil)
+    above = on_grid(values, step, lambda scaled: np.floor(scaled) + 1)
+    return np.where(above > values, above, np.nextafter(values, np.inf))
 
 
 def unique_key(text: str) -> str | None:

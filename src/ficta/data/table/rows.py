@@ -29,7 +29,7 @@ def write_rows(chunks: Iterable[np.ndarray], place: Path, columns: Sequence[Colu
     Raises:
         UsageError: an ending of no known format.
     """
-    path = place if place.suffix else place / DEFAULT
+    path = place / DEFAULT if place.is_dir() or not place.suffix else place
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--out {place}: {nearest(path.suffix, FORMATS)}, or a folder")
     done = 0

@@ -76,8 +76,9 @@ class Seen:
         """Of a column float64 (n,), NaN where it is missing."""
         known = values[~np.isnan(values)]
         if ordered:
-            low, high = np.quantile(known, [OUTLYING, 1 - OUTLYING]) if len(known) else (0.0, 1.0)
-            found = cls(np.linspace(low, high if high > low else low + 1, BINS + 1).tolist(), [], [])
+            low, high = np.quantile(known / 2, [OUTLYING, 1 - OUTLYING]) if len(known) else (0.0, 0.5)
+            high = high if high > low else low + max(0.5, abs(low) / 1e3)  # halves, so that nothing overflows
+            found = cls((np.linspace(low, high, BINS + 1) * 2).tolist(), [], [])
         else:
             codes, counts = np.unique(known, return_counts=True)
             order = np.argsort(-counts, kind="stable")[:SHOWN]
