@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ def data_rows(run: Facts) -> list[tuple[str, str]]:
     """The ingestion report's facts, one a row."""
     data = run.data
     shape, levels, origin = data.get("stored_shape"), data.get("levels"), data.get("split_origin", {})
+    kinds = Counter(row[1] for row in columns(run))
     splits = [
         f"{name} {count(n)}" + (f" ({origin[name]})" if name in origin else "")
         for name, n in data.get("splits", {}).items()
@@ -28,6 +30,7 @@ def data_rows(run: Facts) -> list[tuple[str, str]]:
         ("samples read", count(data["read"]) if "read" in data else NOT_RECORDED),
         ("unreadable, skipped", count(len(data["skipped"])) if "skipped" in data else NOT_RECORDED),
         ("sizes in the source", _tally(data.get("sizes"))),
+        ("columns", _tally(kinds)),
         ("shape of a sample", " × ".join(map(str, shape)) if shape else NOT_RECORDED),
         ("levels a value can take", count(levels) if levels else "any"),
         ("labels", plural(len(data["categories"]), "label") if data.get("categories") else "none"),
@@ -36,7 +39,22 @@ def data_rows(run: Facts) -> list[tuple[str, str]]:
         ("what training sees", str(data.get("training_sees", NOT_RECORDED))),
         ("content hash", str(data.get("content_hash", NOT_RECORDED))),
     ]
-    return [row for row in rows if row != ("sizes in the source", NOT_RECORDED)]
+    unsaid = {"sizes in the source", "shape of a sample", "levels a value can take", "labels"} if kinds else {"columns"}
+    return [row for row in rows if row != ("sizes in the source", NOT_RECORDED) and row[0] not in unsaid]
+
+
+def columns(run: Facts) -> list[tuple[str, str, str, str, str]]:
+    """Of each column of a table name, kind, number of values, missing ones and why it was taken so; else nothing."""
+    return [
+        (
+            str(column["name"]),
+            str(column["kind"]),
+            count(len(column["categories"])) if column["categories"] else "",
+            count(column["missing"]) if column["missing"] else "",
+            str(column["why"]),
+        )
+        for column in (run.data.get("schema") or {}).get("columns", ())
+    ]
 
 
 def _tally(found: Any) -> str:

@@ -61,6 +61,7 @@ def _content(run: Facts) -> dict[str, Any]:
         "warnings": [str(warning) for warning in run.data.get("warnings") or []],
         "remarks": ingested.remarks(run),
         "skipped": _first(run.data.get("skipped") or []),
+        "columns": _first(ingested.columns(run)),
         "balance": pictures.balance(run),
         "labels": _labels(run),
         "settings": flatten(run.recipe),

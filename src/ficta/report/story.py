@@ -10,6 +10,7 @@ from typing import Any
 
 from ficta.base.words import count, duration, plural, size
 from ficta.report.facts import Facts
+from ficta.report.ingested import columns as columns_of
 from ficta.report.ingested import source
 from ficta.report.words import LOGIT, NOT_RECORDED, name_and_unit, number, quantity, rate
 
@@ -74,7 +75,8 @@ def _what(run: Facts) -> str:
     preset = f" (preset {run.recipe['preset']})" if run.recipe.get("preset") else ""
     was, sizes = "was" if run.history else "is to be", run.data.get("splits", {})
     how_many = f"{plural(sizes['train'], 'sample')} from " if "train" in sizes else ""
-    asked = ", of any label it is asked for" if run.recipe.get("data", {}).get("conditional") else ""
+    what = "with any values it is asked for in some columns" if columns_of(run) else "of any label it is asked for"
+    asked = f", {what}" if run.recipe.get("data", {}).get("conditional") else ""
     return (
         f"{article} {family(run)}{preset} {was} trained on {how_many}{source(run)} to make new ones like them{asked}."
     )
@@ -286,8 +288,18 @@ def commands(run: Facts) -> list[tuple[str, str]]:
     if categories and run.recipe.get("data", {}).get("conditional"):
         label = shlex.quote(str(categories[0]))
         shown.append((f"ficta sample {path} -n 100 --label {label}", "make 100 samples of one label"))
+    columns = [row[0] for row in columns_of(run)]
+    if columns and run.recipe.get("data", {}).get("conditional"):
+        wish = shlex.quote(f"{columns[-1]}=VALUE")
+        shown.append((f"ficta sample {path} -n 100 --where {wish}", "make rows with a given value in a column"))
+        shown.append((f"ficta sample {path} --complete ROWS.csv", "fill in what rows lack"))
     shown.append((f"ficta explore {path}", "draw the latent map, interpolations and reconstructions"))
     shown.append((f"ficta evaluate {path}", "measure how good, how varied and how new its samples are"))
+    if columns:
+        target = shlex.quote(columns[-1])
+        shown.append(
+            (f"ficta evaluate {path} --target {target}", "also: how well a column is predicted after learning")
+        )
     return shown
 
 

@@ -377,7 +377,7 @@ class TableCodec(Codec):
 
     def _rounded(self, rows: np.ndarray) -> np.ndarray:
         """Rows float64 (n, C) brought to the steps of their columns."""
-        return on_grid(rows, self._steps, np.rint)
+        return on_grid(rows, self._steps)
 
     def _settle(self, conditional: bool) -> None:
         """Set what follows from the knots."""

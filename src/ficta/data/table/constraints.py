@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Constraints:
         found = rows.copy()
         for high in self._sequence:
             values = np.minimum(found[:, high] + self._floor(found, high, least), most[high])
-            found[:, high] = on_grid(values, step[high], np.rint)
+            found[:, high] = on_grid(values, step[high])
         return self.kept(found, np.zeros(found.shape, bool), step)
 
     def kept(self, rows: np.ndarray, given: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -154,30 +154,26 @@ class Constraints:
                 )
 
 
-def on_grid(values: np.ndarray, step: np.ndarray | float, to_whole: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Numbers brought to multiples of a step, exactly as they are read; all of them where it is 0.
+def on_grid(values: np.ndarray, step: np.ndarray | float) -> np.ndarray:
+    """Numbers rounded to multiples of a step, written as they are read; those too large to have any stay.
 
     Args:
         values: float64 (n,) or (n, C).
         step: () or (C,): one, whole, or a whole part of one; 0 where any value may occur.
-        to_whole: rounds steps to whole ones.
     """
-    parts = np.where(step < 1, np.rint(1 / np.maximum(step, 1e-300)), 1.0)  # of one
+    parts = np.where((step > 0) & (step < 1), np.rint(1 / np.maximum(step, 1e-300)), 1.0)  # of one
     steps = np.maximum(step, 1.0)
     with np.errstate(over="ignore"):
         scaled = values * parts / steps
-    near = np.rint(scaled)
-    scaled = np.where(np.abs(scaled - near) <= ROUNDING * np.maximum(np.abs(near), 1), near, scaled)
     fits = (step > 0) & (np.abs(scaled) < LARGEST_WHOLE)
-    return np.asarray(np.where(fits, to_whole(np.where(fits, scaled, 0.0)) * steps / parts, values) + 0.0)
+    return np.asarray(np.where(fits, np.rint(np.where(fits, scaled, 0.0)) * steps / parts, values) + 0.0)
 
 
 def _next(values: np.ndarray, step: float, strict: bool) -> np.ndarray:
     """The least multiple of a step that is not below (``strict``: that is above) these values, float64 (n,)."""
-    if not strict:
-        return on_grid(values, step, np.ceil)
-    above = on_grid(values, step, lambda scaled: np.floor(scaled) + 1)
-    return np.where(above > values, above, np.nextafter(values, np.inf))
+    near = on_grid(values, step)
+    least = np.where(near > values if strict else near >= values, near, on_grid(near + step, step))
+    return np.where(least > values, least, np.nextafter(values, np.inf)) if strict else least
 
 
 def unique_key(text: str) -> str | None:
