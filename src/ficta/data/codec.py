@@ -65,6 +65,8 @@ class Codec(abc.ABC):
     """Feature spaces in which this modality is judged by default; the first is where novelty is."""
     measures: tuple[str, ...]
     """Measures of the items themselves."""
+    repeats: bool
+    """Whether items are alike by nature, as short rows are, so that a fair split need not keep duplicates together."""
     by_label: bool
     """Whether it is a label that a conditional model is asked for."""
     pictures: tuple[str, ...]
@@ -101,6 +103,9 @@ class Codec(abc.ABC):
             train: its items in compact form, some at a time.
             conditional: whether the model is to be one that can be asked for something.
             labels: that there are, in the order of their indices.
+
+        Raises:
+            ValueError: too few items.
         """
 
     @abc.abstractmethod

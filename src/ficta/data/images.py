@@ -89,6 +89,7 @@ class ImageCodec(Codec):
     item = "picture"
     spaces = ("random-conv",)
     measures = ("ms-ssim", "usefulness")
+    repeats = False
     by_label = True
     pictures = ("sheet", "reconstructions", "interpolations", "manifold", "latent")
     sheet_items = 100
@@ -119,8 +120,10 @@ class ImageCodec(Codec):
         how = "cropped to the middle" if self.settings.fit == "crop" else "padded with black"
         note = f"brought to {size} from other sizes, {how} where the aspect differs: {count(others)}"
         low, high = facts["stored_range"]
-        dark = f"the brightest value is {high:g} of 255: scale the pictures to the whole range"
-        return [note] if others else [], [dark] if low < high < 32 else []
+        warnings = [f"all values are {low:g}: there is nothing to learn"] if low == high else []
+        if low < high < 32:
+            warnings = [f"the brightest value is {high:g} of 255: scale the pictures to the whole range"]
+        return [note] if others else [], warnings
 
     def fit(self, train: Iterable[np.ndarray], conditional: bool, labels: tuple[str, ...]) -> None:
         """Take the shape from the first pictures, uint8 (n, C, H, W); nothing else is learnt."""

@@ -72,10 +72,13 @@ def survey(settings: DataSettings, progress: Progress = silent, schema: Mapping[
     if settings.conditional and codec.by_label:
         _check_labels(entry, settings)
     codec.schema = entry.facts["schema"]
-    rows, origin = _divide(entry, settings)
+    rows, origin = _divide(entry, settings, codec)
     labels = entry.labels if categories else None
     parts = {name: Split(entry.stored, rows[name], labels) for name in splits.NAMES}
-    codec.fit(_chunks(parts["train"]), settings.conditional, categories)
+    try:
+        codec.fit(_chunks(parts["train"]), settings.conditional, categories)
+    except ValueError as error:
+        raise DataError(f"{settings.path}: {error}") from None
     parts["train"] = dataclasses.replace(parts["train"], weights=codec.weights(_chunks(parts["train"])))
     cache.also_known_as(
         _key(source, settings, codec, schema), key
@@ -196,12 +199,13 @@ def _check_labels(entry: cache.Entry, settings: DataSettings) -> None:
         )
 
 
-def _divide(entry: cache.Entry, settings: DataSettings) -> tuple[dict[str, splits.Rows], dict[str, str]]:
+def _divide(entry: cache.Entry, settings: DataSettings, codec: Codec) -> tuple[dict[str, splits.Rows], dict[str, str]]:
+    digests = splits.told_apart(entry.digests) if codec.repeats else entry.digests
     rows, origin = splits.divide(
-        entry.splits, entry.digests, validation=settings.validation, test=settings.test, seed=settings.split_seed
+        entry.splits, digests, validation=settings.validation, test=settings.test, seed=settings.split_seed
     )
     if settings.limit is not None:
-        rows["train"] = splits.choose(rows["train"], entry.digests, settings.limit, settings.split_seed)
+        rows["train"] = splits.choose(rows["train"], digests, settings.limit, settings.split_seed)
     for name in ("validation", "test"):  # so that the first few items are a fair sample of a source sorted by label
         rows[name] = np.random.default_rng(mix(settings.split_seed, name)).permutation(rows[name])
     if not len(rows["train"]):

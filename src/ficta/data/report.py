@@ -56,7 +56,7 @@ def build_report(
     }
     report["training_sees"] = _seen(report, spec)
     report["refused"] = _refused(report, settings.max_skipped)
-    report["warnings"] = _warnings(report) + warnings
+    report["warnings"] = _warnings(report, codec.repeats) + warnings
     return report
 
 
@@ -131,7 +131,7 @@ def _seen(report: Mapping[str, Any], spec: Spec) -> str:
     forms = {
         "continuous": f"{shape}, {spec.levels} levels in [-1, 1]",
         "binary": f"{shape}, values 0 and 1",
-        "mixed": f"{plural(len(spec.columns), 'column')}, as {spec.size} modes and places within them",
+        "mixed": f"{plural(len(spec.columns), 'column')}, {plural(spec.size, 'number')} in the model",
     }
     condition = ""
     if spec.condition:
@@ -140,7 +140,7 @@ def _seen(report: Mapping[str, Any], spec: Spec) -> str:
     return f"{plural(report['splits']['train'], 'sample')} of {forms[spec.kind]}{condition}"
 
 
-def _warnings(report: Mapping[str, Any]) -> list[str]:
+def _warnings(report: Mapping[str, Any], repeats: bool) -> list[str]:
     found = []
     train, duplicates, item = report["splits"]["train"], report["duplicates"], report["item"]
     if train < FEW:
@@ -150,7 +150,7 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         for name in ("validation", "test")
         if not report["splits"][name]
     ]
-    if duplicates["across_splits"]:
+    if duplicates["across_splits"] and not repeats:
         found.append(
             f"{count(duplicates['across_splits'])} {item}s have exact copies in another of the source's splits: "
             "what is measured on test will look better than it is"
@@ -159,9 +159,6 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         those = plural(duplicates["groups_with_different_labels"], f"{item} has", f"{item}s have")
         found.append(f"{those} exact copies in the source under another label")
     found += _label_warnings(report)
-    low, high = report["stored_range"]
-    if low == high:
-        found.append(f"all values are {low:g}: there is nothing to learn")
     return found
 
 

@@ -63,6 +63,18 @@ def groups(digests: np.ndarray) -> np.ndarray:
     return numbers.reshape(-1).astype(np.int64)
 
 
+def told_apart(digests: np.ndarray) -> np.ndarray:
+    """Digests (N, D) of which no two are equal: where items repeat, how often they did before goes into theirs."""
+    number = groups(digests)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    nth = np.empty(len(number), np.uint64)
+    nth[order] = np.arange(len(number)) - np.repeat(starts, np.diff(np.append(starts, len(number))))
+    found = digests.copy()
+    found[:, :8] ^= nth[:, None].view(np.uint8).reshape(-1, 8)
+    return found
+
+
 def duplicates(digests: np.ndarray, rows: Mapping[str, Rows]) -> dict[str, int]:
     """Count exact duplicates: ``groups`` of them, ``extra`` items beyond the first, items ``across`` splits."""
     number = groups(digests)

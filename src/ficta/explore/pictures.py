@@ -93,9 +93,11 @@ def latent_map(
     return scatter(flat[:count], labels, names, flat[count:], title="Held-out data in latent space", axes=axes)
 
 
-def associations(run: Run, split: Split, seed: int) -> Image.Image:
+def associations(run: Run, split: Split, seed: int) -> Image.Image | None:
     """How strongly the columns of a table hang together: held-out rows, samples, and the difference."""
     columns = run.codec.spec.columns
+    if len(split) < 2:
+        return None
     count = min(MAP_ITEMS, len(split))
     categorical = np.array([not column.ordered for column in columns])
     made = np.concatenate(list(sample(run, count, seed=seed)))

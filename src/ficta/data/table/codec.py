@@ -15,10 +15,11 @@ from torch import Tensor
 from ficta.base.errors import DataError, FictaError, UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec, columns_spec
-from ficta.base.words import count, nearest
+from ficta.base.words import count, nearest, plural
 from ficta.compute.noise import Noise
 from ficta.data.asked import Asked, Nothing, Rows
 from ficta.data.codec import Chunk, Codec, Skipped
+from ficta.data.table.blocks import quoted
 from ficta.data.table.columns import Column, Kind, convert, infer, parse_value, to_arrow
 from ficta.data.table.constraints import Constraints, on_grid, unique_key
 from ficta.data.table.frames import TableSource, is_table, open_table
@@ -81,6 +82,7 @@ class TableCodec(Codec):
     item = "row"
     spaces = ("columns",)
     measures = ("column-shapes", "pair-trends", "missing-pattern", "detection", "new-rows", "target")
+    repeats = True
     by_label = False
     pictures = ("sheet", "associations", "latent")
     sheet_items = 5000
@@ -103,11 +105,8 @@ class TableCodec(Codec):
         if not self.schema:
             found, notes = infer(source.blocks("finding column types"), self._types(), self.settings.missing)
             if not any(column.modelled for column in found):
-                why = "; ".join(f"column {column.name!r}: {column.why}" for column in found[:SHOWN])
-                raise DataError(
-                    f"{source.place} has no column that can be learnt ({why}); set the type of one, such as "
-                    f"--set data.table.types.{found[0].name}=category"
-                )
+                why = "; ".join(f"column {quoted(column.name)}: {column.why}" for column in found[:SHOWN])
+                raise DataError(f"{source.place} has no column that can be learnt ({why}); set data.table.types of one")
             self.schema = {"columns": [column.to_json() for column in found], "notes": notes}
         columns, constraints = self._columns(), self._constraints()
         for block in source.blocks():
@@ -126,15 +125,25 @@ class TableCodec(Codec):
         """What was taken for what."""
         columns = self._columns()
         left = [f"column {column.name!r} is not modelled: {column.why}" for column in columns if not column.modelled]
+        same = [column.name for column in columns if column.modelled and column.constant]
+        left += [f"column {name!r} holds the same value in every row" for name in same]
         return [*self.schema["notes"], *left], []
 
     def fit(self, train: Iterable[np.ndarray], conditional: bool, labels: tuple[str, ...]) -> None:
-        """Find the modes of each column in rows float64 (n, C); a few hundred thousand rows at most are remembered."""
+        """Find the modes of each column in rows float64 (n, C); a few hundred thousand rows at most are remembered.
+
+        Raises:
+            ValueError: fewer than two rows.
+        """
         columns = self._modelled()
         whole = Thinned()
         for chunk in train:
             whole.add(chunk)
         rows = whole.sample()
+        if len(rows) < 2:
+            raise ValueError(
+                f"{plural(len(rows), 'row')} to train on; a distribution takes two at least, and many to learn"
+            )
         self._least, self._most = (_known(along(rows, axis=0)) for along in (np.fmin.reduce, np.fmax.reduce))
         sample = self._constraints().apart(rows, self._least)
         self._knots = []

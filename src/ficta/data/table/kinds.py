@@ -62,6 +62,12 @@ class Column:
         """Whether a model learns it."""
         return self.kind in MODELLED
 
+    @property
+    def constant(self) -> bool:
+        """Whether every row holds the same value."""
+        one = self.low == self.high if self.low is not None else len(self.categories) == 1
+        return self.modelled and one and not self.missing
+
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
         return dataclasses.asdict(self)

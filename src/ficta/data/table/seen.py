@@ -25,7 +25,7 @@ class Thinned:
         self._draws = np.random.default_rng(0)
         self._rows: list[np.ndarray] = []
         self._ranks: list[np.ndarray] = []
-        self._held = 0
+        self._held = self._came = 0
         self._ends: np.ndarray | None = None
 
     def add(self, rows: np.ndarray) -> None:
@@ -33,6 +33,7 @@ class Thinned:
         self._rows.append(np.array(rows))
         self._ranks.append(self._draws.random(len(rows)))
         self._held += len(rows)
+        self._came += len(rows)
         padded = np.concatenate([rows, np.full((1, rows.shape[1]), np.nan)])  # for columns that are all missing
         ends = np.stack([np.fmin.reduce(padded), np.fmax.reduce(padded)])
         if self._ends is not None:
@@ -43,11 +44,10 @@ class Thinned:
 
     def sample(self) -> np.ndarray:
         """Rows float64 (n, C), in the order they came; if some were left out, with both ends of each column added."""
-        came = self._held
         self._thin()
         rows = np.concatenate(self._rows)
         assert self._ends is not None
-        return rows if len(rows) == came <= self._most else np.concatenate([rows, self._ends])
+        return rows if len(rows) == self._came else np.concatenate([rows, self._ends])
 
     def _thin(self) -> None:
         rows, ranks = np.concatenate(self._rows), np.concatenate(self._ranks)
