@@ -4,8 +4,8 @@
 
 adult: `vae` and `gan` are trained on one core with three seeds on a fixed four fifths of `adult.csv`; as many samples
 of each are judged against the fifth left over. CTGAN and TVAE of the package ctgan, from `.venv-bench`, get the same
-rows and four minutes, one seed. size: a VAE learns from Adult and from the same rows 92 times over (2,995,612); seconds,
-rows a second and memory, in processes of their own. Adult is taken from $FICTA_TEST_DATA, runs go to
+rows and four minutes, one seed. size: a VAE learns from Adult and from the same rows 92 times over (2,995,612);
+seconds, rows a second and memory, in processes of their own. Adult is taken from $FICTA_TEST_DATA, runs go to
 $FICTA_EVIDENCE_RUNS (default runs/evidence). Figures go to benchmarks/results/rows-adult.json and rows-size.json.
 """
 

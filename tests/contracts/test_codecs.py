@@ -17,8 +17,8 @@ from ficta.data.images import ImageSettings
 from ficta.data.ingest import ingest
 from ficta.data.registry import CODECS, codec_from_facts
 from ficta.data.settings import DataSettings
-from ficta.data.table.codec import TableSettings
 from ficta.data.table.columns import Column
+from ficta.data.table.settings import TableSettings
 
 LABELS = ("a", "b")
 RANDOM = np.random.default_rng(0)

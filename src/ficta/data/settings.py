@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ficta.base.settings import Settings
 from ficta.data.images import ImageSettings
-from ficta.data.table.codec import TableSettings
+from ficta.data.table.settings import TableSettings
 
 
 class DataSettings(Settings):

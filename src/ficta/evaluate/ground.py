@@ -119,9 +119,12 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
     """Divide the samples into parts, order the real items, build the feature spaces.
 
     Raises:
-        UsageError: an unknown feature space, or a classifier without labels.
+        UsageError: an unknown feature space or target, or a classifier without labels.
         DataError: too few samples or real items.
     """
+    names = [column.name for column in dataset.codec.spec.columns]
+    if asked.target is not None and asked.target not in names:
+        raise UsageError(f"no column {asked.target!r} to be predicted: {nearest(asked.target, names)}")
     content = str(dataset.report["content_hash"])
     name = "test" if len(dataset.splits["test"]) else "validation"
     heldout, train = dataset.splits[name], dataset.splits["train"]

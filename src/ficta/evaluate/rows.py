@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ficta.base.errors import UsageError
 from ficta.base.seeds import mix
-from ficta.base.words import nearest
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.novelty import OTHER_DATA
 from ficta.evaluate.result import Result
@@ -64,8 +62,6 @@ def target_learnt(ground: Ground) -> Iterator[Result]:
     target = ground.asked.target
     if target is None:
         return
-    if target not in names:
-        raise UsageError(f"no column {target!r} to be predicted: {nearest(target, names)}")
     categorical = np.array([not column.ordered for column in ground.dataset.codec.spec.columns], bool)
     count = min(MOST_LEARNT, len(ground.train))
     learnt = {

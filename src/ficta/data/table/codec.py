@@ -4,69 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
 from torch import Tensor
 
 from ficta.base.errors import DataError, FictaError, UsageError
-from ficta.base.settings import Settings
 from ficta.base.spec import Spec, columns_spec
 from ficta.base.words import count, nearest, plural
 from ficta.compute.noise import Noise
 from ficta.data.asked import Asked, Nothing, Rows
 from ficta.data.codec import Chunk, Codec, Skipped
 from ficta.data.table.blocks import quoted
-from ficta.data.table.columns import Column, Kind, convert, infer, parse_value, to_arrow
+from ficta.data.table.columns import Column, Kind, convert, infer, to_arrow
 from ficta.data.table.constraints import Constraints, on_grid, unique_key
-from ficta.data.table.frames import TableSource, is_table, open_table
+from ficta.data.table.frames import TableSource
 from ficta.data.table.modes import Knots, Modes, find_knots
+from ficta.data.table.partial import parse_where, read_partial
 from ficta.data.table.rows import FORMATS, write_rows
 from ficta.data.table.seen import Seen, Thinned
+from ficta.data.table.settings import TableSettings
 from ficta.draw.marginals import marginals
 from ficta.draw.text import text_table
 
 ORDERED = ("number", "integer", "datetime")
 ASKED_SHARE = 0.5  # of the rows of a conditional training, some columns are given
 SHOWN = 3  # columns named in an error
-MISSING = ("", "NA", "N/A", "nan", "NaN", "null", "NULL")
-
-
-class TableSettings(Settings):
-    """How tables are read and encoded."""
-
-    types: Annotated[
-        dict[str, Kind],
-        Field(
-            default_factory=dict,
-            description="kind of a column where it is to be another than the one inferred: number, integer, boolean, "
-            "category, datetime, identifier (made anew), text (left out)",
-        ),
-    ]
-    missing: Annotated[tuple[str, ...], Field(description="words that stand for a missing value")] = MISSING
-    constraints: Annotated[
-        tuple[str, ...],
-        Field(
-            description="what holds in every row: 'a <= b', 'a < b', 'total = a + b', 'unique key'; rows of the source "
-            "that break one are skipped"
-        ),
-    ] = ()
-    balance: Annotated[
-        str | None,
-        Field(
-            description="of a conditional run: a column whose rare values are seen more often in training, by the "
-            "logarithm of their number, whenever it is given"
-        ),
-    ] = None
-    modes: Annotated[
-        int, Field(ge=1, description="parts that a column of numbers is divided into: frequent values, and ranges")
-    ] = 32
-    categories: Annotated[
-        int, Field(ge=1, description="categories with a part of their own; of more, rare ones share parts")
-    ] = 256
 
 
 @final
@@ -229,20 +194,7 @@ class TableCodec(Codec):
             raise UsageError("rows have no label; ask for a value of a column: --where column=value")
         if not where:
             return Nothing(self.spec.condition.shape if self.spec.condition else None)
-        row = np.full((1, len(self._knots)), np.nan)
-        given = np.zeros((1, len(self._knots)), bool)
-        names = {column.name: place for place, column in enumerate(self._modelled())}
-        others = {column.name: column for column in self._columns() if not column.modelled}
-        for name, value in where.items():
-            if name in others:
-                parse_value(others[name], str(value))  # says why not
-            if name not in names:
-                raise UsageError(f"no column {name!r} to ask for: {nearest(name, names)}")
-            column = self._modelled()[names[name]]
-            row[0, names[name]] = parse_value(column, str(value))
-            given[0, names[name]] = True
-            if np.isnan(row[0, names[name]]) and not column.missing:
-                raise UsageError(f"column {name!r} has no missing values in the data; ask for a value")
+        row, given = parse_where(where, self._columns())
         return self._rows(row, given)
 
     def complete(self, place: Path) -> Asked:
@@ -253,33 +205,7 @@ class TableCodec(Codec):
                 break a constraint.
             DataError: a value that is none of its column.
         """
-        columns = self._modelled()
-        names = [column.name for column in columns]
-        parts = []
-        if not (is_table(place) and place.is_file()):
-            raise UsageError(f"{place} is no table to complete; name a CSV, TSV, Parquet or Excel file")
-        for block in open_table(place).blocks():
-            unknown = sorted(set(block.table.schema.names) - {column.name for column in self._columns()})
-            if unknown:
-                raise UsageError(
-                    f"{place} has a column {unknown[0]!r} that the run does not: {nearest(unknown[0], names)}"
-                )
-            there = [column for column in columns if column.name in block.table.schema.names]
-            values, skipped = convert(block, there)
-            if skipped or block.skipped:
-                first = [*block.skipped, *skipped][0]
-                raise DataError(f"{place}, {first.name}: {first.reason}; mend it or leave it empty")
-            whole = [place for place, column in enumerate(there) if column.kind == "integer"]
-            broken = values[:, whole] != np.rint(values[:, whole])
-            broken &= ~np.isnan(values[:, whole])
-            if broken.any():
-                row, which = (int(found[0]) for found in np.nonzero(broken))
-                name, value = there[whole[which]].name, values[row, whole[which]]
-                raise DataError(f"{place}, {block.row(row)}: column {name!r} is {value:g}, not a whole number; mend it")
-            rows = np.full((len(values), len(columns)), np.nan)
-            rows[:, [names.index(column.name) for column in there]] = values
-            parts.append(rows)
-        rows = np.concatenate(parts)
+        rows = read_partial(place, self._columns())
         return self._rows(rows, ~np.isnan(rows))
 
     def frame(self, stored: np.ndarray) -> Any:
