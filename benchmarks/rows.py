@@ -1,12 +1,15 @@
 """Tables: how good the rows are on Adult, beside CTGAN and TVAE, and what size costs.
 
-    python benchmarks/rows.py adult | size
+    python benchmarks/rows.py adult | balance | size
 
 adult: `vae` and `gan` are trained on one core with three seeds on a fixed four fifths of `adult.csv`; as many samples
 of each are judged against the fifth left over. CTGAN and TVAE of the package ctgan, from `.venv-bench`, get the same
-rows and four minutes, one seed. size: a VAE learns from Adult and from the same rows 92 times over (2,995,612);
-seconds, rows a second and memory, in processes of their own. Adult is taken from $FICTA_TEST_DATA, runs go to
-$FICTA_EVIDENCE_RUNS (default runs/evidence). Figures go to benchmarks/results/rows-adult.json and rows-size.json.
+rows and four minutes, one seed. balance: conditional VAEs with and without `data.table.balance` on the column of
+countries, three seeds; rows that are asked for a country beside all real ones of it. size: a VAE learns from Adult and
+from the same rows 92 times over (2,995,612); seconds, rows a second and memory, in processes of their own.
+
+Adult is taken from $FICTA_TEST_DATA, runs go to $FICTA_EVIDENCE_RUNS (default runs/evidence). Figures go to
+benchmarks/results/rows-adult.json, rows-balance.json and rows-size.json.
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from evidence import DATA, FICTA, RUNS, keep, picture, train, training_facts
 from yardstick.processes import anonymous_bytes, descendants
 
 import ficta
 from ficta.api import recipe_for
 from ficta.data.ingest import ingest
+from ficta.metrics import tables
+from ficta.train.recipe import Recipe
 
 ADULT = DATA / "adult.csv"
 SPLIT = {"test": 0.2, "split_seed": 0}
@@ -38,6 +44,8 @@ TARGET = "income"
 JUDGED = 26_000
 REPEATED = 92
 PEERS = ("CTGAN", "TVAE")
+COUNTRY = "native-country"
+COUNTRIES = ("United-States", "Mexico", "Philippines", "India", "Cuba", "Japan")
 PYTHON = Path(".venv-bench/bin/python").absolute()
 
 
@@ -106,6 +114,35 @@ def peer(kind: str) -> dict[str, Any]:
     return {"name": kind, **facts, "results": by_name([result.to_json() for result in found.results])}
 
 
+def balance() -> None:
+    """How alike rows are that are asked for a country: column shapes and pair trends by the number of real ones."""
+    found: dict[str, Any] = {}
+    for balanced in (False, True):
+        for seed in SEEDS:
+            told = ["--conditional", "--samples", "1500000", "--seed", str(seed), "--set", "train.threads=1"]
+            told += ["--set", f"data.table.balance={COUNTRY}"] if balanced else []
+            run = train("vae", ADULT, f"rows/balance-{balanced}-{seed}", *told)
+            codec = run.stored.codec
+            real = everything(run)
+            columns = [column.name for column in codec.spec.columns]
+            categorical = np.array([not column.ordered for column in codec.spec.columns])
+            names = {column["name"]: column["categories"] for column in codec.schema["columns"]}[COUNTRY]
+            for country in COUNTRIES:
+                rows = real[real[:, columns.index(COUNTRY)] == names.index(country)]
+                made = run.sample(2000, where={COUNTRY: country}, seed=seed)
+                pairs = tables.pair_trends(made, rows, categorical)
+                line = found.setdefault(country, {"rows": len(rows)}).setdefault(str(balanced), [])
+                shapes = float(tables.column_shapes(made, rows, categorical).mean())
+                line.append([shapes, float(pairs[np.triu_indices(len(pairs), 1)].mean())])
+            keep("rows-balance", {"column_shapes_and_pair_trends": found})
+
+
+def everything(run: ficta.Run) -> np.ndarray:
+    """All real rows, float64 (n, C)."""
+    dataset = ingest(Recipe.of(run.recipe).data)
+    return np.concatenate([split.read(0, len(split)) for split in dataset.splits.values()])
+
+
 def size() -> None:
     """Training and sampling at both sizes."""
     folder = RUNS / "rows"
@@ -154,4 +191,4 @@ def watched(*command: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    {"adult": adult, "size": size}[sys.argv[1]]()
+    {"adult": adult, "balance": balance, "size": size}[sys.argv[1]]()

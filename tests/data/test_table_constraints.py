@@ -104,7 +104,8 @@ def test_a_column_that_is_held_to_others_becomes_its_distance_from_the_largest()
 @given(TEXTS, ROWS, STEPS)
 @settings(max_examples=150, deadline=None)
 def test_rows_come_together_as_they_were_taken_apart(texts: tuple[str, ...], rows: np.ndarray, step: np.ndarray):
-    rows = valid(texts, rows, step)
+    step = np.where(step == 0, 1 / 64, step)  # finer ones are lost beside large ones, and a strict order moves others
+    rows = valid(texts, on_grid(rows, step), step)
     least, most = ends(rows)
     again = held(texts).together(held(texts).apart(rows, least), least, most, step)
     np.testing.assert_allclose(again, rows, rtol=1e-9, atol=1e-9)
