@@ -155,3 +155,12 @@ def test_the_check_finds_what_is_planted(tmp_path: Path, where: str, line: str, 
     path.parent.mkdir(parents=True)
     path.write_text(f"def later():\n    {line}\n" if hidden else f"\n{line}\n")
     assert violations(tmp_path / "ficta") == ([f"ficta/{where}:2: {told}"] if told else [])
+
+
+def test_only_data_and_the_public_face_know_modalities() -> None:
+    parts = [path.name for path in (PACKAGE / "data").iterdir() if (path / "__init__.py").exists()]
+    assert "table" in parts
+    for path in PACKAGE.rglob("*.py"):
+        for _, name in imported(ast.parse(path.read_text()), path, PACKAGE):
+            knows = any(name.startswith(f"ficta.data.{part}") for part in parts)
+            assert not knows or room_of(path, PACKAGE) in ("data", "api"), f"{path} imports {name}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,3 +79,23 @@ def test_choosing_is_seeded_and_nested():
     assert len(some) == 10
     assert set(some.tolist()) <= set(splits.choose(rows, content, 20, 3).tolist()) <= set(rows.tolist())
     assert splits.choose(rows, content, 99, 3).tolist() == rows.tolist()
+
+
+@LOTS
+@given(st.lists(st.lists(st.integers(0, 2), min_size=9, max_size=9), max_size=40))
+def test_groups_are_those_of_equal_digests(rows):
+    found = splits.groups(np.array(rows, np.uint8).reshape(len(rows), 9))
+    for one, row in zip(found, rows, strict=True):
+        assert [other == one for other in found] == [other == row for other in rows]
+    assert sorted(set(found.tolist())) == list(range(len(set(map(tuple, rows)))))
+
+
+@LOTS
+@given(CONTENT)
+def test_items_that_repeat_are_told_apart_and_the_first_is_left(content):
+    hashes = (hashlib.blake2b(bytes([value]), digest_size=16).digest() for value in content)
+    whole = np.stack([np.frombuffer(each, np.uint8) for each in hashes])
+    apart = splits.told_apart(whole)
+    assert len(np.unique(apart, axis=0)) == len(content)
+    firsts = [place for place, value in enumerate(content) if value not in content[:place]]
+    np.testing.assert_array_equal(apart[firsts], whole[firsts])

@@ -56,15 +56,18 @@ def choose(rows: Rows, digests: np.ndarray, count: int, seed: int) -> Rows:
 
 def groups(digests: np.ndarray) -> np.ndarray:
     """Number of the group of duplicates that each item belongs to, int64 (N,), for digests uint8 (N, D)."""
-    if not len(digests):
-        return np.empty(0, np.int64)
-    whole = np.ascontiguousarray(digests).view(f"V{digests.shape[1]}").reshape(-1)
-    numbers: np.ndarray = np.unique(whole, return_inverse=True)[1]
-    return numbers.reshape(-1).astype(np.int64)
+    words = np.zeros((len(digests), -(-digests.shape[1] // 8) * 8), np.uint8)
+    words[:, : digests.shape[1]] = digests
+    keys = words.view(np.uint64)
+    order = np.lexsort(keys.T)
+    ordered = keys[order]
+    found = np.empty(len(digests), np.int64)
+    found[order] = np.cumsum((np.diff(ordered, axis=0, prepend=ordered[:1]) != 0).any(1))
+    return found
 
 
 def told_apart(digests: np.ndarray) -> np.ndarray:
-    """Digests (N, D) of which no two are equal: where items repeat, how often they did before goes into theirs."""
+    """Digests uint8 (N, D), D >= 8, of which no two are equal: how often an item came before goes into its own."""
     number = groups(digests)
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
