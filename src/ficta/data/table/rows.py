@@ -16,6 +16,7 @@ from ficta.base.words import nearest
 from ficta.data.table.columns import Column, to_arrow
 
 DEFAULT = "samples.csv"  # in a folder
+GROUP_ROWS = 65_536
 
 
 def write_rows(chunks: Iterable[np.ndarray], place: Path, columns: Sequence[Column]) -> None:
@@ -35,12 +36,24 @@ def write_rows(chunks: Iterable[np.ndarray], place: Path, columns: Sequence[Colu
     done = 0
     with replacing(path) as file, contextlib.ExitStack() as stack:
         write: Callable[[Any], None] | None = None
-        for chunk in chunks:
+        for chunk in _gathered(chunks):
             table = to_arrow(chunk, columns, first=done)
             if write is None:
                 write = stack.enter_context(FORMATS[path.suffix.lower()](file, table.schema))
             write(table)
             done += len(chunk)
+
+
+def _gathered(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same rows in larger pieces: each becomes a group of a Parquet file, of which readers want few."""
+    held: list[np.ndarray] = []
+    for chunk in chunks:
+        held.append(chunk)
+        if sum(map(len, held)) >= GROUP_ROWS:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
 
 
 @contextlib.contextmanager
