@@ -39,7 +39,7 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	for script in intervals verdicts stacked evaluation table; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
-	for job in adult balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
+	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv-bench

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-TRIED = 3  # epochs by which the others are timed
+TRIED = 20  # epochs by which the others are timed
 
 
 def main() -> None:
