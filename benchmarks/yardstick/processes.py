@@ -115,8 +115,8 @@ class Worker:
 def anonymous_bytes(pid: int) -> int:
     """RssAnon of a process; mapped files, such as a cache of data, do not count. 0 if it is gone."""
     with contextlib.suppress(OSError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        return 1024 * int(status.partition("RssAnon:")[2].split(maxsplit=1)[0])
+        held = Path(f"/proc/{pid}/status").read_text().partition("RssAnon:")[2].split(maxsplit=1)
+        return 1024 * int(held[0]) if held else 0  # one that has just ended has none
     return 0
 
 
