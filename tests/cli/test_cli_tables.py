@@ -168,7 +168,10 @@ def test_a_table_is_completed(trained: dict[str, Path], tmp_path: Path, ficta: C
     for number, cells in enumerate(lines):
         cells[1 + number % 3] = ""
         cells[-1] = ""
-    (tmp_path / "gaps.csv").write_text("\n".join([HEAD, *(",".join(cells) for cells in lines)]) + "\n")
+    kept = [place for place, name in enumerate(HEAD.split(",")) if name in LEARNT]
+    table = [HEAD.split(","), *lines]
+    rows = [",".join(cells[place] for place in kept) for cells in table]
+    (tmp_path / "gaps.csv").write_text("\n".join(rows) + "\n")
     options = ["--complete", tmp_path / "gaps.csv", "--out", tmp_path / "whole.csv"]
     assert one_object(ficta("sample", trained["asked"], *options, "--json"))["n"] == 40
     before, after = pd.read_csv(tmp_path / "gaps.csv"), pd.read_csv(tmp_path / "whole.csv")
@@ -193,7 +196,7 @@ WRONG = [
     ("sample {asked} --complete {strange}", "has a column 'colur' that the run does not: did you mean 'colour'"),
     ("sample {asked} --complete {data} --where units=3", "leave label and where out"),
     ("sample {free} --where units=3", "not trained to be asked for values; train with --conditional"),
-    ("sample {free} --complete {data}", "not trained to be asked for values; train with --conditional"),
+    ("sample {asked} --complete {data}", "has a column 'order_id', which is not modelled and would be lost"),
     ("sample {free} --out made.xlsx", "is a file; give a folder, or a path ending in .npz, .csv, .tsv, .parquet"),
     ("evaluate {free} --target colur -n 20 --parts 2", "no column 'colur' to be predicted: did you mean 'colour'"),
     ("data {data} --set data.table.type.units=number", "did you mean 'types'"),
@@ -422,3 +425,9 @@ def test_the_order_of_rows_is_that_of_the_seed(trained: dict[str, Path]) -> None
     parts = list(itertools.islice(run.samples(300, seed=4), 2))
     np.testing.assert_array_equal(np.concatenate(parts)[:300], whole[:300])
     assert not np.array_equal(run.sample(5, seed=5), whole[:5], equal_nan=True)
+
+
+def test_a_wish_alone_makes_a_hundred_rows(trained: dict[str, Path]) -> None:
+    rows = api.open_run(trained["asked"]).rows(where={"colour": "red"})
+    assert len(rows) == 100
+    assert set(rows["colour"]) == {"red"}

@@ -302,7 +302,6 @@ def test_conditions_in_training_are_drawn(run: Any) -> None:
 def test_a_table_is_completed(run: Any, tmp_path: Path) -> None:
     cells = {
         "member": ["yes", "", "no"],
-        "order_id": ["7", "8", "9"],
         "price": ["12.30", "", ""],
         "units": ["", "3", ""],
     }

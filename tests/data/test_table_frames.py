@@ -7,6 +7,7 @@ import datetime
 import gzip
 import sys
 import tracemalloc
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from pyarrow import csv, parquet
 from ficta.base.errors import DataError, UsageError
 from ficta.base.progress import silent
 from ficta.data.codec import Skipped
-from ficta.data.table import delimited
+from ficta.data.table import delimited, frames
 from ficta.data.table.blocks import BLOCK_ROWS, Block
 from ficta.data.table.columns import Column, convert, infer, to_arrow
-from ficta.data.table.frames import TableSource, is_table, open_frame, open_table
+from ficta.data.table.frames import TableSource, is_table, keep_frame, open_frame, open_table
 
 BLANKS = ("", "NA")
 PLAIN = "age,name\n17,Ann\n18,Bob\n"
@@ -188,7 +189,7 @@ def test_rows_are_numbered_over_many_blocks(tmp_path):
     for block in found:
         assert block.table["a"].to_pylist() == [str(number) for number in block.numbers]
     assert [item.name for item in skipped(source)] == ["row 1", "row 70000", "row 149999", "row 150000"]
-    assert found[0].first_row == 2
+    assert found[0].numbers[0] == 2
 
 
 def test_a_header_of_too_few_names_is_refused(tmp_path, monkeypatch):
@@ -353,7 +354,7 @@ def test_frames_that_are_refused():
 
 def test_frames_are_read_in_blocks():
     source = open_frame(pd.DataFrame({"a": np.arange(150_000)}))
-    assert [block.first_row for block in source.blocks()] == [1, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + 1]
+    assert [block.numbers[0] for block in source.blocks()] == [1, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + 1]
     assert sum(block.table.num_rows for block in source.blocks()) == 150_000
 
 
@@ -479,3 +480,26 @@ def test_the_adult_table(shared):
     assert sum(len(part) for part, _ in parts) == 32_561
     assert parts[0][0][0].tolist() == [39, 6, 77516, 9, 13, 4, 0, 1, 4, 1, 2174, 0, 40, 38, 0]
     assert isinstance(next(source.blocks()), Block)
+
+
+def test_a_column_of_a_frame_has_one_type_in_all_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(frames, "BLOCK_ROWS", 3)
+    odd = pd.DataFrame({"a": [None, None, None, 1.5, "x", 2], "b": [1, 2, 3, "6.7", 4, 5]}, dtype=object)
+    source = open_table(keep_frame(odd, tmp_path))
+    blocks = [block.table.to_pydict() for block in source.blocks()]
+    found = {name: [str(value) for block in blocks for value in block[name]] for name in ("a", "b")}
+    assert found == {"a": ["None", "None", "None", "1.5", "x", "2"], "b": ["1", "2", "3", "6.7", "4", "5"]}
+
+
+def test_a_workbook_that_is_damaged_further_on_is_an_error(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.xlsx", tmp_path / "cut.xlsx"
+    book = openpyxl.Workbook()
+    for row in [["a", "b"], *([number, number] for number in range(50))]:
+        book.active.append(row)
+    book.save(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(cut, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content[: len(content) * 2 // 3] if "sheet1" in name else content)
+    with pytest.raises(DataError, match=r"cut\.xlsx"):
+        list(open_table(cut).blocks())

@@ -170,3 +170,23 @@ def test_a_run_can_be_judged_by_other_rows(run: Any, folder: Path) -> None:
     assert results["column-shapes"]["value"] is not None
     assert results["new-rows"]["value"] is None
     assert "learnt from other data" in results["new-rows"]["reason"]
+
+
+def test_feature_spaces_of_another_kind_are_a_wrong_call(run: Any) -> None:
+    with pytest.raises(UsageError, match="uint8"):
+        run.evaluate(features=("pixels",), **SMALL)
+
+
+def test_a_balanced_run_is_judged_by_other_data(train_small: Callable[..., Path], folder: Path, tmp_path: Path) -> None:
+    settings = [*tiny(samples=1000), "data.conditional=true", "data.table.balance=colour"]
+    balanced = open_run(train_small("vae", tmp_path / "run", *settings, data=str(folder / "orders.csv")))
+    write_orders(tmp_path / "other.csv", 400)
+    found = named(balanced.evaluate(str(tmp_path / "other.csv"), n=40, parts=2))
+    assert found["column-shapes"]["value"] is not None
+
+
+def test_balance_belongs_to_a_conditional_run(train_small: Callable[..., Path], folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs a conditional run; add --conditional"):
+        train_small(
+            "vae", tmp_path / "run", *tiny(samples=1000), "data.table.balance=colour", data=str(folder / "orders.csv")
+        )

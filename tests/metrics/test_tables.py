@@ -15,7 +15,6 @@ from ficta.metrics.tables import (
     column_shapes,
     correlations,
     missing_pattern,
-    missing_rates,
     new_rows,
     pair_trends,
 )
@@ -219,7 +218,6 @@ def test_correlations_by_hand() -> None:
 def test_missing() -> None:
     samples = columns([1, NAN, NAN, 4], [1, NAN, NAN, 4], [NAN, 1, 1, 1])
     alone = columns([1, 2, NAN, NAN], [NAN, NAN, 2, 1], [NAN, 1, 1, 1])
-    assert missing_rates(samples).tolist() == missing_rates(alone).tolist() == [0.5, 0.5, 0.25]
     # of (whole, first two, third) a quarter, a half and a quarter, against none of them
     assert missing_pattern(samples, alone) == 0
     assert missing_pattern(samples, samples[:3]) == 0.75
@@ -270,7 +268,6 @@ TWO, BOTH = np.zeros((3, 2)), np.array([True, True])
         (column_shapes, [TWO, TWO[:0], BOTH], r"at least one row and one column, not \(0, 2\)"),
         (pair_trends, [TWO[:0], TWO, BOTH], r"not \(0, 2\)"),
         (new_rows, [TWO[:, :0], TWO[:, :0]], r"not \(3, 0\)"),
-        (missing_rates, [np.zeros(3)], r"not \(3,\)"),
         (missing_pattern, [TWO, np.zeros(3)], r"not \(3,\)"),
         (column_shapes, [TWO, columns([0, -np.inf, 1], [0, np.inf, 0]), ~BOTH], "1 of 3 rows have infinite"),
         (correlations, [columns([np.inf], [0]), ~BOTH], "1 of 1 rows have infinite"),

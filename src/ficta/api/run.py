@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ficta.api.calls import data_path, evaluate_settings, place
+from ficta.api.calls import evaluate_settings, place
 from ficta.base.errors import UsageError
 from ficta.base.progress import Progress, silent
 from ficta.base.words import nearest
@@ -94,7 +94,7 @@ class Run:
             raise UsageError("rows to complete say themselves what is given; leave label and where out")
         if not isinstance(codec, Tabulates):
             raise UsageError(f"a {codec.item} cannot be completed; rows of a table can")
-        return codec.complete(Path(data_path(complete)))
+        return codec.complete(complete)
 
     def samples(
         self, n: int | None = None, asked: Asked | None = None, *, seed: int = 0, temperature: float = 1.0
@@ -243,7 +243,9 @@ class Run:
             if labels is not None:
                 raise UsageError(f"{self.path} was trained without labels; leave them out, or train with --conditional")
             return None
-        if not condition.categories and labels is None:
+        if not condition.categories:
+            if labels is not None:
+                raise UsageError(f"a {self.stored.codec.item} has no label; leave labels out")
             return self.stored.codec.ask().condition(0, n)
         if labels is None or len(labels) != n:
             raise UsageError(f"this run is conditional: give {n} labels")

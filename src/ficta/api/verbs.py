@@ -125,7 +125,7 @@ def evaluate(
     """Judge anybody's samples, without a run.
 
     Args:
-        samples: folder, zip or NumPy file.
+        samples: folder, zip or NumPy file, or a table.
         reference: the real items: data as ``train`` takes them.
         data: settings of how these are read, such as ``{"image": {"size": 64}}``.
         progress: who is told.

@@ -88,6 +88,7 @@ class Rows(Asked):
         given: np.ndarray,
         encoded: Tensor,
         settled: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        count: int | None = None,
     ) -> None:
         """Ask for these rows.
 
@@ -96,9 +97,10 @@ class Rows(Asked):
             given: which of their values are, bool (n, C).
             encoded: the conditions, float32 (n, D).
             settled: brings rows with given values to what must hold in every row.
+            count: how many samples there are to be.
         """
         self._rows, self._given, self._encoded, self._settled = rows, given, encoded, settled
-        self.count = len(rows)
+        self.count = count
 
     def condition(self, first: int, count: int) -> Tensor | None:
         """Float32 (count, D)."""

@@ -189,8 +189,8 @@ class Tabulates(Protocol):
     def frame(self, stored: np.ndarray) -> Any:
         """Items in compact form as a data frame of pandas."""
 
-    def complete(self, place: Path) -> Asked:
-        """Rows of a file, what they lack to be sampled; what they have is kept.
+    def complete(self, place: Any) -> Asked:
+        """Rows of a file or a data frame, what they lack to be sampled; what they have is kept.
 
         Raises:
             UsageError: unknown columns or values, or a model that was not trained to be asked.

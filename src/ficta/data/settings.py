@@ -1,8 +1,8 @@
 """What of the data a run uses."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ficta.base.settings import Settings
 from ficta.data.images import ImageSettings
@@ -57,3 +57,9 @@ class DataSettings(Settings):
     ] = None
     image: Annotated[ImageSettings, Field(description="how pictures are read")] = ImageSettings()
     table: Annotated[TableSettings, Field(description="how tables are read")] = TableSettings(types={})
+
+    @model_validator(mode="after")
+    def _balance_asks(self) -> Self:
+        if self.table.balance is not None and not self.conditional:
+            raise ValueError(f"table.balance = {self.table.balance!r} needs a conditional run; add --conditional")
+        return self

@@ -35,6 +35,8 @@ def open_source(settings: DataSettings, progress: Progress) -> Source:
         DataError: what is there cannot be read, or cannot be downloaded.
     """
     source = _open(settings, progress)
+    if isinstance(source, TableSource) and settings.labels != "auto":
+        raise UsageError(f"setting data.labels = {settings.labels!r}: rows have no labels; ask for values of columns")
     if isinstance(source, ArraySource) and settings.labels != "auto":
         raise UsageError(f"setting data.labels = {settings.labels!r}: {settings.path} has no files that it could name")
     return source

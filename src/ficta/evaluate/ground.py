@@ -201,7 +201,7 @@ def _spaces(
             raise UsageError(f"unknown feature space {name!r}: {nearest(name, [*makers, 'file:PATH'])}")
         try:
             space = (files.get(name) or makers[name])()
-        except UsageError as error:
+        except (UsageError, ValueError) as error:  # a file or training that it lacks, or items of another kind
             missing[name] = str(error)
             continue
         if space.name in found:

@@ -60,7 +60,7 @@ def column_shapes(samples: np.ndarray, real: np.ndarray, categorical: np.ndarray
 
     For numbers 1 less the statistic of Kolmogorov and Smirnov, the largest difference of the cumulated shares
     (KSComplement of SDMetrics); for categories 1 less their total variation distance, half the summed differences of
-    the shares (TVComplement of SDMetrics). What is missing is left out: ``missing_rates`` tells of it.
+    the shares (TVComplement of SDMetrics). What is missing is left out: ``missing_pattern`` tells of it.
 
     Args:
         samples: table (n, C).
@@ -156,15 +156,6 @@ def correlations(table: np.ndarray, categorical: np.ndarray) -> np.ndarray:
             strength = _pearson(a, b) or 0.0
         found[i, j] = found[j, i] = strength
     return found
-
-
-def missing_rates(table: np.ndarray) -> np.ndarray:
-    """Share of rows that lack each column: float64 (C,) in [0, 1] of a table (n, C).
-
-    Raises:
-        ValueError: a table that ``checked_table`` refuses.
-    """
-    return np.asarray(np.isnan(checked_table(table)).mean(0))
 
 
 def missing_pattern(samples: np.ndarray, real: np.ndarray) -> float:

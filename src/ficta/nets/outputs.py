@@ -56,6 +56,8 @@ class Rows(Output):
 
     def __init__(self, spec: Spec, name: OutputName) -> None:
         super().__init__()
+        if name != "tanh":
+            raise UsageError(f"model.output = {name!r} is for continuous data; rows are chosen, leave it out")
         self.spans = Spans(spec)
         self.shape, self.choices = spec.shape, sum(self.spans.modes)
 

@@ -63,11 +63,6 @@ class Block:
     skipped: list[Skipped] = dataclasses.field(default_factory=list)
     place: str = "the table"
 
-    @property
-    def first_row(self) -> int:
-        """Number of its first row."""
-        return int(self.numbers[0])
-
     def row(self, place: int) -> str:
         """What the row at this place in the block is called."""
         return row_name(int(self.numbers[place]))

@@ -81,7 +81,13 @@ class TableCodec(Codec):
             stored, skipped = convert(block, columns)
             broken = constraints.violated(stored)
             right = ~broken.any(1)
-            skipped += [Skipped("a row", f"breaks {constraints.texts[row.argmax()]!r}") for row in broken[~right]]
+            if not right.all():
+                left_out = {each.name for each in skipped}
+                names = [name for name in map(block.row, range(block.table.num_rows)) if name not in left_out]
+                skipped += [
+                    Skipped(names[place], f"breaks {constraints.texts[broken[place].argmax()]!r}")
+                    for place in np.flatnonzero(~right)
+                ]
             count = int(right.sum())
             nothing: list[str | None] = [None] * count
             yield Chunk(stored[right], [""] * count, nothing, nothing, [*block.skipped, *skipped])
@@ -195,9 +201,10 @@ class TableCodec(Codec):
         if not where:
             return Nothing(self.spec.condition.shape if self.spec.condition else None)
         row, given = parse_where(where, self._columns())
+        self._check_ends(row)
         return self._rows(row, given)
 
-    def complete(self, place: Path) -> Asked:
+    def complete(self, place: Any) -> Asked:
         """Rows of a table: values that it has are kept, columns and values that it lacks are sampled; rows in turn.
 
         Raises:
@@ -206,17 +213,18 @@ class TableCodec(Codec):
             DataError: a value that is none of its column.
         """
         rows = read_partial(place, self._columns())
-        return self._rows(rows, ~np.isnan(rows))
+        return self._rows(rows, ~np.isnan(rows), len(rows))
 
     def frame(self, stored: np.ndarray) -> Any:
         """Rows float64 (n, C) as a data frame, with the source's columns but those of text."""
         return to_arrow(stored, self._columns()).to_pandas()
 
-    def _rows(self, rows: np.ndarray, given: np.ndarray) -> Asked:
+    def _rows(self, rows: np.ndarray, given: np.ndarray, count: int | None = None) -> Asked:
         """Rows float64 (n, C), of which those values are kept that are ``given``, bool (n, C)."""
         if self.spec.condition is None:
             raise UsageError("this run was not trained to be asked for values; train with --conditional")
-        known = np.where(given, self._rounded(rows), np.nan)
+        known = np.where(given, rows, np.nan)
+        self._check(known)
         broken = self._held.impossible(known, given, self._least, self._steps)
         if broken.any():
             row = int(broken.any(1).argmax())
@@ -224,9 +232,27 @@ class TableCodec(Codec):
             where = f" in row {row + 1}" if len(rows) > 1 else ""
             parts = "; a sum that is given needs all of its parts" if " = " in text else ""
             raise UsageError(f"what is given breaks {text!r}{where}{parts}")
-        encoded = self.encode(torch.from_numpy(known))
         told = torch.from_numpy(self._held.told(given))
-        return Rows(known, given, encoded * told[:, self._owner], self._settled)
+        return Rows(known, given, self.encode(torch.from_numpy(known)) * told[:, self._owner], self._settled, count)
+
+    def _check(self, known: np.ndarray) -> None:
+        """Refuse given values that are finer than their column, rather than round them."""
+        finer = np.abs(self._rounded(known) - known) > 1e-9 * np.maximum(np.abs(known), 1)
+        if finer.any():
+            column = self._modelled()[int(finer.any(0).argmax())]
+            step = _step(column)
+            words = {86400.0: "whole days", 1.0: "whole numbers or seconds"}.get(step, f"steps of {step:g}")
+            raise UsageError(f"column {column.name!r} holds {words}; what is given is finer")
+
+    def _check_ends(self, known: np.ndarray) -> None:
+        """Refuse a value of which the model can be told nothing: one end of a distance."""
+        names = [column.name for column in self._modelled()]
+        for order in self._held.orders:
+            if (~np.isnan(known[:, order.high]) & np.isnan(known[:, order.low])).any():
+                raise UsageError(
+                    f"column {names[order.high]!r} is modelled by its distance from {names[order.low]!r}: to ask for "
+                    "the one, give the other, too"
+                )
 
     def _settled(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Rows in which values were put in place, so that all constraints hold again."""
@@ -287,27 +313,40 @@ class TableCodec(Codec):
 
     def _types(self) -> dict[str, Kind]:
         """Kinds that are asked for: a column of unique keys is made anew."""
-        keys = filter(None, map(unique_key, self.settings.constraints))
+        keys = [key for key in map(unique_key, self.settings.constraints) if key]
+        other = [key for key in keys if self.settings.types.get(key, "identifier") != "identifier"]
+        if other:
+            raise UsageError(
+                f"data.table.types has {other[0]!r} as another type than identifier, but it is a unique key"
+            )
         return {**self.settings.types, **dict.fromkeys(keys, "identifier")}
 
     def _constraints(self) -> Constraints:
-        numbered = enumerate(self._modelled())
-        ordered = {column.name: place for place, column in numbered if column.kind in ORDERED}
-        return Constraints(self.settings.constraints, ordered)
+        columns = self._modelled()
+        ordered = {column.name: place for place, column in enumerate(columns) if column.kind in ORDERED}
+        found = Constraints(self.settings.constraints, ordered)
+        for each in found.sums:
+            gaps = [columns[place].name for place in (each.total, *each.parts) if columns[place].missing]
+            if gaps:
+                raise UsageError(
+                    f"data.table.constraints: column {gaps[0]!r} has missing values, of which no sum is known; "
+                    "leave the sum out"
+                )
+        return found
 
     def _balanced_column(self, names: list[str], conditional: bool) -> int | None:
-        """Place of the column that training is to balance.
+        """Place of the column that training is to balance; None for a model that cannot be asked for its values.
 
         Raises:
-            UsageError: there is none of that name, or the run is not conditional.
+            UsageError: there is none of that name, or a constraint decides it.
         """
         wanted = self.settings.balance
-        if wanted is None:
+        if wanted is None or not conditional:
             return None
         if wanted not in names:
             raise UsageError(f"data.table.balance = {wanted!r}: there is no such column; {nearest(wanted, names)}")
-        if not conditional:
-            raise UsageError(f"data.table.balance = {wanted!r} belongs to a conditional run; train with --conditional")
+        if names.index(wanted) in (*self._held.held, *(each.total for each in self._held.sums)):
+            raise UsageError(f"data.table.balance = {wanted!r}: a constraint decides that column; balance another")
         return names.index(wanted)
 
     def _rounded(self, rows: np.ndarray) -> np.ndarray:

@@ -13,13 +13,13 @@ from ficta.base.words import nearest
 from ficta.data.codec import Skipped
 from ficta.data.table import values as meaning
 from ficta.data.table.blocks import Block, arrow, columns_of, quoted, words
-from ficta.data.table.kinds import MODELLED, WANTED, Column, Kind, column_of, notes_on
+from ficta.data.table.kinds import WANTED, Column, Kind, column_of, notes_on
 from ficta.data.table.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MODELLED", "Column", "Kind", "convert", "infer", "parse_value", "to_arrow"]
+__all__ = ["Column", "Kind", "convert", "infer", "parse_value", "to_arrow"]
 SHOWN = 20  # categories named in an error
 
 
@@ -85,18 +85,18 @@ def convert(block: Block, columns: Sequence[Column]) -> tuple[np.ndarray, list[S
     return stored[kept], skipped
 
 
-def to_arrow(stored: np.ndarray, columns: Sequence[Column], first: int = 0, identifiers: bool = True) -> pa.Table:
+def to_arrow(stored: np.ndarray, columns: Sequence[Column], first: int = 0) -> pa.Table:
     """Turn rows of numbers into a table as the source has it; ``convert`` makes the same rows of it.
 
     Args:
         stored: float64 (n, C) of the modelled columns.
         columns: all columns of the source.
         first: how many rows were written before these.
-        identifiers: number the rows, from ``first`` + 1 on, in columns that are identifiers; else leave these out.
 
     Returns:
         A table of n rows: integers as int64, numbers as float64 rounded as the source is, categories and booleans as
-        words, times as date32 or as timestamp of seconds. Columns of text and empty ones are left out.
+        words, times as date32 or as timestamp of seconds. Identifiers count from ``first`` + 1 on; columns of text and
+        empty ones are left out.
     """
     pa = arrow()
     values = iter(stored.T)
@@ -104,7 +104,7 @@ def to_arrow(stored: np.ndarray, columns: Sequence[Column], first: int = 0, iden
     for column in columns:
         if column.modelled:
             made[column.name] = _written(column, next(values))
-        elif column.kind == "identifier" and identifiers:
+        elif column.kind == "identifier":
             made[column.name] = pa.array(np.arange(first + 1, first + 1 + len(stored)))
     return pa.table(made)
 

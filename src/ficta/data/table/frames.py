@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -120,12 +121,11 @@ def keep_frame(frame: pd.DataFrame, folder: Path) -> Path:
         from pyarrow import parquet
 
         folder.mkdir(parents=True, exist_ok=True)
-        blocks = source.blocks()
-        first = next(blocks).table
+        batches = (block.table for block in source.blocks())
+        first = next(batches)
         with replacing(path) as file, parquet.ParquetWriter(file, first.schema) as writer:
-            writer.write_batch(first)
-            for block in blocks:
-                writer.write_batch(block.table.cast(first.schema))
+            for batch in itertools.chain([first], batches):
+                writer.write_batch(batch)
     return path
 
 
@@ -213,9 +213,9 @@ class Frame:
     def blocks(self) -> Iterator[Block]:
         """All rows, in the frame's types; columns of several types as strings."""
         names, _ = check_names([str(name) for name in self._frame.columns], self._place)
+        arrays = [_array(self._frame.iloc[:, place]) for place in range(len(names))]  # one type for all of its blocks
         for start in range(0, len(self._frame), BLOCK_ROWS):
-            part = self._frame.iloc[start : start + BLOCK_ROWS]
-            yield _block([_array(part.iloc[:, place]) for place in range(len(names))], names, start + 1, self._place)
+            yield _block([array.slice(start, BLOCK_ROWS) for array in arrays], names, start + 1, self._place)
 
 
 def _array(series: pd.Series[Any]) -> pa.Array:

@@ -88,7 +88,6 @@ class Modes:
     """
 
     def __init__(self, columns: Sequence[Knots]) -> None:
-        self.count = len(columns)
         self.missing = torch.tensor([column.modes.max() + 1 if column.missing else -1 for column in columns])
         sizes = [int(column.modes.max()) + 1 + column.missing for column in columns]
         self.sizes = sizes

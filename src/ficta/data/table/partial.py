@@ -11,7 +11,7 @@ import numpy as np
 from ficta.base.errors import DataError, UsageError
 from ficta.base.words import nearest
 from ficta.data.table.columns import Column, convert, parse_value
-from ficta.data.table.frames import is_table, open_table
+from ficta.data.table.frames import TableSource, is_table, open_frame, open_table
 
 
 def parse_where(where: Mapping[str, Any], columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
@@ -43,40 +43,67 @@ def parse_where(where: Mapping[str, Any], columns: Sequence[Column]) -> tuple[np
     return row, given
 
 
-def read_partial(place: Path, columns: Sequence[Column]) -> np.ndarray:
+def read_partial(place: Any, columns: Sequence[Column]) -> np.ndarray:
     """Rows of a table that may lack columns and values.
 
     Args:
-        place: the file.
+        place: a file, or a data frame of pandas.
         columns: all columns of the source.
 
     Returns:
         float64 (n, C) of the modelled columns, NaN where there is nothing.
 
     Raises:
-        UsageError: no table, or one with columns that the source has not.
-        DataError: a value that is none of its column.
+        UsageError: no table, or one with columns that are not modelled or that the source has not.
+        DataError: a value that is none of its column, or outside of what the source holds.
     """
-    if not (is_table(place) and place.is_file()):
-        raise UsageError(f"{place} is no table to complete; name a CSV, TSV, Parquet or Excel file")
+    source = _opened(place)
     modelled = [column for column in columns if column.modelled]
     names = [column.name for column in modelled]
     parts = []
-    for block in open_table(place).blocks():
+    for block in source.blocks():
         unknown = sorted(set(block.table.schema.names) - {column.name for column in columns})
         if unknown:
-            raise UsageError(f"{place} has a column {unknown[0]!r} that the run does not: {nearest(unknown[0], names)}")
+            raise UsageError(
+                f"{source.place} has a column {unknown[0]!r} that the run does not: {nearest(unknown[0], names)}"
+            )
+        lost = [name for name in block.table.schema.names if name not in names]
+        if lost:
+            raise UsageError(
+                f"{source.place} has a column {lost[0]!r}, which is not modelled and would be lost; leave it out, "
+                "the rows keep their order"
+            )
         there = [column for column in modelled if column.name in block.table.schema.names]
         values, skipped = convert(block, there)
         if skipped or block.skipped:
             first = [*block.skipped, *skipped][0]
-            raise DataError(f"{place}, {first.name}: {first.reason}; mend it or leave it empty")
+            raise DataError(f"{source.place}, {first.name}: {first.reason}; mend it or leave it empty")
         broken = (values != np.rint(values)) & ~np.isnan(values) & [column.kind == "integer" for column in there]
         if broken.any():
             row, which = (int(found[0]) for found in np.nonzero(broken))
             name, value = there[which].name, values[row, which]
-            raise DataError(f"{place}, {block.row(row)}: column {name!r} is {value:g}, not a whole number; mend it")
+            raise DataError(
+                f"{source.place}, {block.row(row)}: column {name!r} is {value:g}, not a whole number; mend it"
+            )
+        ends = [(-np.inf, np.inf) if column.low is None else (column.low, column.high) for column in there]
+        low, high = np.array(ends, np.float64).T
+        beyond = (values < low) | (values > high)
+        if beyond.any():
+            row, which = (int(found[0]) for found in np.nonzero(beyond))
+            raise DataError(
+                f"{source.place}, {block.row(row)}: column {there[which].name!r} lies outside of what the data hold; "
+                "mend it or leave it empty"
+            )
         rows = np.full((len(values), len(modelled)), np.nan)
         rows[:, [names.index(column.name) for column in there]] = values
         parts.append(rows)
     return np.concatenate(parts)
+
+
+def _opened(place: Any) -> TableSource:
+    if not isinstance(place, str | Path):
+        return open_frame(place)
+    path = Path(place).expanduser()
+    if not (is_table(path) and path.is_file()):
+        raise UsageError(f"{place} is no table to complete; name a CSV, TSV, Parquet or Excel file")
+    return open_table(path)

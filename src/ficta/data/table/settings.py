@@ -25,8 +25,8 @@ class TableSettings(Settings):
     constraints: Annotated[
         tuple[str, ...],
         Field(
-            description="what holds in every row: 'a <= b', 'a < b', 'total = a + b', 'unique key'; rows of the source "
-            "that break one are skipped"
+            description="what holds in every row: 'a <= b', 'a < b', 'total = a + b', 'unique key' (numbered anew); "
+            "rows of the source that break an order or a sum are skipped"
         ),
     ] = ()
     balance: Annotated[

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
@@ -13,13 +15,14 @@ from typing import Any, final
 import numpy as np
 
 from ficta.base.errors import DataError, UsageError
-from ficta.base.words import plural
+from ficta.base.words import plural, size
 from ficta.data.codec import Skipped
 from ficta.data.listing import Listing
 from ficta.data.table.blocks import EXCEL_INSTALL, Block, arrow, row_name
 from ficta.data.table.delimited import check_names
 
 SHEET_ROWS = 20_000  # a block
+MOST_BYTES = 4_000_000_000  # unpacked
 NOT_AVAILABLE = "#N/A"  # as Excel writes a missing value
 
 Cells = tuple[Any, ...]
@@ -40,14 +43,12 @@ class Excel:
             DataError: it is no workbook, or two columns have one name.
         """
         book = self._book()
-        try:
+        with self._closing(book):
             _, notes = self._header(_filled(book.worksheets[0]))
             if len(book.sheetnames) > 1:
                 sheets = plural(len(book.sheetnames), "sheet")
                 notes.append(f"of {sheets} the first is read, {book.sheetnames[0]!r}")
             return Listing(max(1, (book.worksheets[0].max_row or 2) - 1), [], {}, notes)
-        finally:
-            book.close()
 
     def blocks(self) -> Iterator[Block]:
         """All rows that are not empty, as strings.
@@ -56,17 +57,25 @@ class Excel:
             DataError: no rows.
         """
         book = self._book()
-        try:
+        with self._closing(book):
             rows = _filled(book.worksheets[0])
             names, _ = self._header(rows)
             first = 1
             while part := _some(rows):
                 yield self._block(part, names, first)
                 first += len(part)
-        finally:
-            book.close()
         if first == 1:
             raise DataError(f"{self._path} has no rows after the names of its columns; name another file")
+
+    @contextlib.contextmanager
+    def _closing(self, book: Any) -> Iterator[None]:
+        """Close it in the end; sheets are read as they are asked for, and may be damaged further on."""
+        try:
+            yield
+        except (SyntaxError, zlib.error, zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise DataError(f"{self._path} is damaged: {error}; save it again, or as CSV") from None
+        finally:
+            book.close()
 
     def _book(self) -> Any:
         try:
@@ -74,6 +83,10 @@ class Excel:
         except ImportError:
             raise UsageError(f"Excel workbooks are read with openpyxl: {EXCEL_INSTALL}") from None
         try:
+            with zipfile.ZipFile(self._path) as archive:
+                unpacked = sum(part.file_size for part in archive.infolist())
+            if unpacked > MOST_BYTES:
+                raise DataError(f"{self._path} unpacks to {size(unpacked)}, more than a workbook holds; save it as CSV")
             with warnings.catch_warnings(action="ignore"):  # styles and extensions that openpyxl does not know
                 book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
         except (
