@@ -190,3 +190,14 @@ def test_balance_belongs_to_a_conditional_run(train_small: Callable[..., Path], 
         train_small(
             "vae", tmp_path / "run", *tiny(samples=1000), "data.table.balance=colour", data=str(folder / "orders.csv")
         )
+
+
+def test_broken_constraints_are_counted(folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(folder / "orders.csv").head(300)
+    frame.loc[:59, ["placed", "shipped"]] = ["2020-12-30", "2020-01-01"]
+    frame.to_csv(tmp_path / "made.csv", index=False)
+    data = {"test": 0.25, "table": {"constraints": ["placed <= shipped"]}}
+    found = evaluate_file(tmp_path / "made.csv", folder / "orders.csv", data=data, **SMALL).results
+    (broken,) = [result.to_json() for result in found if result.name == "constraint-violations"]
+    assert broken["value"] == pytest.approx(0.2, abs=0.01)
+    assert broken["real"]["value"] == 0

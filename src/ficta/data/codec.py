@@ -84,6 +84,10 @@ class Codec(abc.ABC):
         """Take the part of ``DataSettings`` that bears this codec's name."""
 
     @abc.abstractmethod
+    def as_they_come(self) -> Settings:
+        """The settings by which anybody's items are read to be judged: like these, but nothing is left out."""
+
+    @abc.abstractmethod
     def stored_key(self) -> dict[str, Any]:
         """What of the settings decides the compact form, as JSON types: keys the cache."""
 
@@ -188,6 +192,9 @@ class Tabulates(Protocol):
 
     def frame(self, stored: np.ndarray) -> Any:
         """Items in compact form as a data frame of pandas."""
+
+    def violated(self, stored: np.ndarray) -> np.ndarray:
+        """Which items break something that must hold, bool (n,); (0,) if nothing must."""
 
     def complete(self, place: Any) -> Asked:
         """Rows of a file or a data frame, what they lack to be sampled; what they have is kept.

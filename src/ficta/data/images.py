@@ -99,6 +99,10 @@ class ImageCodec(Codec):
         self.settings = settings
         self.schema: dict[str, Any] = {}
 
+    def as_they_come(self) -> ImageSettings:
+        """At their own size."""
+        return self.settings.model_copy(update={"size": None})
+
     def stored_key(self) -> dict[str, Any]:
         """Size, fit, channels, and whether pixels are drawn at ingestion."""
         kept = self.settings.model_dump(include={"size", "fit", "channels"})

@@ -16,7 +16,7 @@ from ficta.evaluate.ground import EvaluateSettings, Ground, lay_ground
 from ficta.evaluate.likelihood import likelihood
 from ficta.evaluate.novelty import novelty
 from ficta.evaluate.result import Result
-from ficta.evaluate.rows import new_rows, target_learnt
+from ficta.evaluate.rows import new_rows, target_learnt, violations
 from ficta.evaluate.sources import Source
 from ficta.evaluate.usefulness import usefulness
 from ficta.runs.run import Run
@@ -25,6 +25,7 @@ from ficta.runs.run import Run
 FURTHER: Mapping[str, tuple[Callable[[Ground], Iterator[Result]], bool]] = {
     "usefulness": (usefulness, True),
     "new-rows": (new_rows, False),
+    "violations": (violations, False),
     "target": (target_learnt, False),
 }
 

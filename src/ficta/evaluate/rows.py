@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ficta.base.seeds import mix
+from ficta.data.codec import Tabulates
 from ficta.evaluate.ground import Ground
 from ficta.evaluate.novelty import OTHER_DATA
 from ficta.evaluate.result import Result
@@ -49,6 +50,30 @@ def new_rows(ground: Ground) -> Iterator[Result]:
         real,
         shuffled,
         reason="" if samples else OTHER_DATA,
+    )
+
+
+def violations(ground: Ground) -> Iterator[Result]:
+    """Share of samples that break a constraint of the data; nothing where there is none."""
+    codec, begun = ground.dataset.codec, time.perf_counter()
+    if not isinstance(codec, Tabulates):
+        return
+    counted = ((ground.samples, ground.count), (ground.heldout, len(ground.heldout)), (ground.shuffled, ground.n))
+    broken = [codec.violated(_rows(source, count)).astype(float) for source, count in counted]
+    if not len(broken[0]):
+        return
+    samples, real, shuffled = (bootstrap_mean(rows, ground.asked.seed) for rows in broken)
+    yield Result(
+        "constraint-violations",
+        samples,
+        "",
+        "lower",
+        ground.count,
+        "bootstrap over samples",
+        time.perf_counter() - begun,
+        ground.protocol(None),
+        real,
+        shuffled,
     )
 
 

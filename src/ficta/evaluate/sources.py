@@ -137,10 +137,8 @@ def strangers(path: str, dataset: Dataset, progress: Progress) -> SplitSource:
         UsageError: they have another shape.
         DataError: they cannot be read.
     """
-    own = {field: None for field in ("size",) if hasattr(dataset.codec.settings, field)}
-    kind = dataset.report["codec"]
     settings = DataSettings(path=path, validation=0, test=0, max_skipped=0).model_copy(
-        update={kind: dataset.codec.settings.model_copy(update=own)}
+        update={dataset.report["codec"]: dataset.codec.as_they_come()}
     )
     made = ingest(settings, progress, dataset.codec.schema)
     if made.report["stored_shape"] != dataset.report["stored_shape"]:

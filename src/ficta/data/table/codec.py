@@ -46,7 +46,7 @@ class TableCodec(Codec):
     settings: TableSettings
     item = "row"
     spaces = ("columns",)
-    measures = ("column-shapes", "pair-trends", "missing-pattern", "detection", "new-rows", "target")
+    measures = ("column-shapes", "pair-trends", "missing-pattern", "detection", "new-rows", "violations", "target")
     repeats = True
     by_label = False
     pictures = ("sheet", "associations", "latent")
@@ -56,6 +56,10 @@ class TableCodec(Codec):
     def __init__(self, settings: TableSettings) -> None:
         self.settings = settings
         self.schema: dict[str, Any] = {}
+
+    def as_they_come(self) -> TableSettings:
+        """Rows that break a constraint included."""
+        return self.settings.model_copy(update={"constraints": (), "balance": None})
 
     def stored_key(self) -> dict[str, Any]:
         """What columns are taken for, which words are missing values, and what must hold."""
@@ -214,6 +218,12 @@ class TableCodec(Codec):
         """
         rows = read_partial(place, self._columns())
         return self._rows(rows, ~np.isnan(rows), len(rows))
+
+    def violated(self, stored: np.ndarray) -> np.ndarray:
+        """Which rows float64 (n, C) break an order or a sum, bool (n,); (0,) without any."""
+        if not self._held.texts:
+            return np.zeros(0, bool)
+        return np.asarray(self._held.violated(stored).any(1))
 
     def frame(self, stored: np.ndarray) -> Any:
         """Rows float64 (n, C) as a data frame, with the source's columns but those of text."""
