@@ -1,10 +1,10 @@
-"""Tables: how good the rows are on Adult, beside CTGAN and TVAE, and what size costs.
+"""Tables: how good the rows are on Adult, beside CTGAN, and what size costs.
 
     python benchmarks/rows.py adult | peers | balance | size
 
 adult: `vae` and `gan` are trained on one core with three seeds on a fixed four fifths of `adult.csv`; as many samples
-of each are judged against the fifth left over. peers: CTGAN and TVAE of the package ctgan, from `.venv-bench`, get the
-same rows and four minutes, one seed. balance: conditional VAEs with and without `data.table.balance` on the column of
+of each are judged against the fifth left over. peers: CTGAN of the package ctgan, from `.venv-bench`, gets the same rows
+and four minutes, one seed. balance: conditional VAEs with and without `data.table.balance` on the column of
 countries, three seeds; rows that are asked for a country beside all real ones of it. size: a VAE learns from Adult and
 from the same rows 92 times over (2,995,612); seconds, rows a second and memory, in processes of their own.
 
@@ -44,7 +44,7 @@ PEER_SECONDS = 240
 TARGET = "income"
 JUDGED = 26_000
 REPEATED = 92
-PEERS = ("CTGAN", "TVAE")
+PEERS = ("CTGAN",)
 COUNTRY = "native-country"
 COUNTRIES = ("United-States", "Mexico", "Philippines", "India", "Cuba", "Japan")
 PYTHON = Path(".venv-bench/bin/python").absolute()
@@ -67,7 +67,7 @@ def adult() -> None:
 
 
 def peers() -> None:
-    """The peers, one seed."""
+    """What others make of the same rows, one seed."""
     lines = []
     for kind in PEERS:
         lines.append(peer(kind))
@@ -105,7 +105,7 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def peer(kind: str) -> dict[str, Any]:
-    """One of ctgan's models, on the same training rows; judged by a file of its samples."""
+    """A model of the package ctgan, on the same training rows; judged by a file of its samples."""
     folder = RUNS / "rows" / kind.lower()
     folder.mkdir(parents=True, exist_ok=True)
     dataset = ingest(recipe_for("vae", ADULT, {"data": SPLIT}).data)

@@ -1,6 +1,6 @@
-"""CTGAN and TVAE of the package ctgan, for benchmarks/rows.py: train for about so many seconds, write samples.
+"""CTGAN of the package of that name, for benchmarks/rows.py: train for about so many seconds, write samples.
 
-    python ctgan_fit.py CTGAN|TVAE TRAIN.csv SAMPLES.csv SECONDS SEED
+    python ctgan_fit.py CTGAN TRAIN.csv SAMPLES.csv SECONDS SEED
 
 The defaults of the package; the number of epochs is what fits into the time, by the time of the first ones.
 """
