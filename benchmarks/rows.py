@@ -3,8 +3,8 @@
     python benchmarks/rows.py adult | peers | balance | size
 
 adult: `vae` and `gan` are trained on one core with three seeds on a fixed four fifths of `adult.csv`; as many samples
-of each are judged against the fifth left over. peers: CTGAN of the package ctgan, from `.venv-bench`, gets the same rows
-and four minutes, one seed. balance: conditional VAEs with and without `data.table.balance` on the column of
+of each are judged against the fifth left over. peers: CTGAN of the package ctgan, from `.venv-bench`, gets the same
+rows and four minutes, one seed. balance: conditional VAEs with and without `data.table.balance` on the column of
 countries, three seeds; rows that are asked for a country beside all real ones of it. size: a VAE learns from Adult and
 from the same rows 92 times over (2,995,612); seconds, rows a second and memory, in processes of their own.
 
