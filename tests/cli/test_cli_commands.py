@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import Ficta, one_object
 from PIL import Image
 
 from ficta import __version__, api, presets
@@ -23,21 +24,6 @@ TINY = ["train.threads=1", "train.batch=16", "train.reports=2"]
 TINY += ["model.encoder.conv.width=8", "model.decoder.conv.width=8"]
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
 VAE = ["train", "vae", "--data", "digits", *TINY_OPTIONS]
-
-
-class Ficta:
-    """What a call of the command line gives, for annotations."""
-
-    code: int
-    out: str
-    err: str
-
-
-def one_object(done: Ficta) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    content = json.loads(done.out)
-    assert isinstance(content, dict)
-    return content
 
 
 def files(folder: Path) -> set[str]:

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from answers import Ficta, one_object
 
 import ficta as package
 from ficta import api
 from ficta.compute import tensors
 from ficta.train import loop
+from stopping import StopAt, StoppedError
 from table_making import CONSTRAINTS, HEAD, LEARNT, order_lines, tiny, write_orders
-
-
-class Ficta:
-    """What a call of the command line gives, for annotations."""
-
-    code: int
-    out: str
-    err: str
 
 
 def sets(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
-
-
-def one_object(done: Ficta) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    content = json.loads(done.out)
-    assert isinstance(content, dict)
-    return content
 
 
 def files(folder: Path) -> set[str]:
@@ -310,33 +295,6 @@ def test_odd_files_can_be_learnt(case: str, tmp_path: Path, ficta: Callable[...,
 
 
 # a run that was stopped, and data frames
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopAt:
-    """A watcher that raises as soon as so many samples were seen."""
-
-    def __init__(self, seen: int) -> None:
-        self.seen = seen
-
-    def planned(self, plan: Mapping[str, Any], note: str) -> None:
-        pass
-
-    def tick(self, seen: int, target: int, seconds_left: float) -> None:
-        if seen >= self.seen:
-            raise StoppedError
-
-    def reported(self, line: Mapping[str, Any], target: int) -> None:
-        pass
-
-    def said(self, message: str) -> None:
-        pass
-
-    def closed(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize("name", ["vae", "gan"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ficta.base.errors import FictaError, UsageError
 from ficta.compute import tensors
 from ficta.runs.folder import RunFolder
 from ficta.train import loop
+from stopping import StopAt, StoppedError
 
 SCHEDULED = ["train.samples=480", "train.reports=5", "train.warmup_samples=64", "train.decay=cosine"]
 CASES = {
@@ -26,33 +27,6 @@ CASES = {
     "gan": ["gan", *SCHEDULED, "model.r1_every=4"],
     "gan-conditional": ["gan", *SCHEDULED, "data.conditional=true", "train.ema_samples=200", "train.clip_norm=5"],
 }
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopAt:
-    """A watcher that raises as soon as so many samples were seen."""
-
-    def __init__(self, seen: int) -> None:
-        self.seen = seen
-
-    def planned(self, plan: Mapping[str, Any], note: str) -> None:
-        pass
-
-    def tick(self, seen: int, target: int, seconds_left: float) -> None:
-        if seen >= self.seen:
-            raise StoppedError
-
-    def reported(self, line: Mapping[str, Any], target: int) -> None:
-        pass
-
-    def said(self, message: str) -> None:
-        pass
-
-    def closed(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)

@@ -84,6 +84,11 @@ class Spec:
         """Number of values in a sample."""
         return math.prod(self.shape)
 
+    @property
+    def categorical(self) -> tuple[bool, ...]:
+        """Which columns are categories; empty for what is not mixed."""
+        return tuple(not column.ordered for column in self.columns)
+
     def to_json(self) -> dict[str, Any]:
         """The Spec as plain JSON types; ``from_json`` reads it back."""
         return dataclasses.asdict(self)

@@ -30,7 +30,9 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="train about so long")] = None,
     samples: Annotated[int | None, typer.Option(help="train until so many samples were seen")] = None,
     epochs: Annotated[float | None, typer.Option(help="train so many passes over the data")] = None,
-    conditional: Annotated[bool, typer.Option("--conditional", help="learn to make samples of a given label")] = False,
+    conditional: Annotated[
+        bool, typer.Option("--conditional", help="learn to be asked: for a label, or for values of columns")
+    ] = False,
     size: Size = None,
     channels: Channels = None,
     fit: Fit = None,

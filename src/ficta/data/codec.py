@@ -109,7 +109,7 @@ class Codec(abc.ABC):
             labels: that there are, in the order of their indices.
 
         Raises:
-            ValueError: too few items.
+            DataError: too few items.
         """
 
     @abc.abstractmethod

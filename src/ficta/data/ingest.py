@@ -77,7 +77,7 @@ def survey(settings: DataSettings, progress: Progress = silent, schema: Mapping[
     parts = {name: Split(entry.stored, rows[name], labels) for name in splits.NAMES}
     try:
         codec.fit(_chunks(parts["train"]), settings.conditional, categories)
-    except ValueError as error:
+    except DataError as error:
         raise DataError(f"{settings.path}: {error}") from None
     parts["train"] = dataclasses.replace(parts["train"], weights=codec.weights(_chunks(parts["train"])))
     cache.also_known_as(

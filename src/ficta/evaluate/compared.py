@@ -216,7 +216,7 @@ def compared(ground: Ground, banks: Mapping[str, Bank], real: Bank) -> Iterator[
         "items": [None],
     }
     tasks = [(measure, space) for measure in chosen for space in spaces[measure.looks_at]]
-    categorical = np.array([not column.ordered for column in ground.dataset.codec.spec.columns], bool)
+    categorical = np.array(ground.dataset.codec.spec.categorical, bool)
     given = Given(ground.asked.k, ground.asked.seed, ground.label_shares, categorical)
     for done, (measure, space) in enumerate(tasks):
         ground.progress("measures", done, len(tasks))

@@ -29,15 +29,11 @@ def new_rows(ground: Ground) -> Iterator[Result]:
     begun = time.perf_counter()
     content = str(ground.dataset.report["content_hash"])
     protocol = ground.protocol(None, train=described(ground.dataset.splits["train"], "train", content))
-    estimates: list[Estimate | None] = [None, None, None]
+    shares: list[Estimate | None] = [None, None, None]
     if not ground.learnt_elsewhere:
         train = _rows(ground.train, len(ground.train))
-        counted = ((ground.samples, ground.count), (ground.heldout, len(ground.heldout)), (ground.shuffled, ground.n))
-        estimates = [
-            bootstrap_mean(tables.new_rows(_rows(source, count), train).astype(float), ground.asked.seed)
-            for source, count in counted
-        ]
-    samples, real, shuffled = estimates
+        shares = [bootstrap_mean(tables.new_rows(rows, train), ground.asked.seed) for rows in _three(ground)]
+    samples, real, shuffled = shares
     yield Result(
         "new-rows",
         samples,
@@ -58,11 +54,10 @@ def violations(ground: Ground) -> Iterator[Result]:
     codec, begun = ground.dataset.codec, time.perf_counter()
     if not isinstance(codec, Tabulates):
         return
-    counted = ((ground.samples, ground.count), (ground.heldout, len(ground.heldout)), (ground.shuffled, ground.n))
-    broken = [codec.violated(_rows(source, count)).astype(float) for source, count in counted]
+    broken = [codec.violated(rows) for rows in _three(ground)]
     if not len(broken[0]):
         return
-    samples, real, shuffled = (bootstrap_mean(rows, ground.asked.seed) for rows in broken)
+    samples, real, shuffled = (bootstrap_mean(which, ground.asked.seed) for which in broken)
     yield Result(
         "constraint-violations",
         samples,
@@ -87,7 +82,7 @@ def target_learnt(ground: Ground) -> Iterator[Result]:
     target = ground.asked.target
     if target is None:
         return
-    categorical = np.array([not column.ordered for column in ground.dataset.codec.spec.columns], bool)
+    categorical = np.array(ground.dataset.codec.spec.categorical, bool)
     count = min(MOST_LEARNT, len(ground.train))
     learnt = {
         "samples": _sets(ground, count),
@@ -132,6 +127,13 @@ def _sets(ground: Ground, count: int) -> list[np.ndarray]:
         ground.progress("samples to learn from", number, SETS)
         made.append(_rows(RunSource(ground.run, count, mix(ground.asked.seed, "target", number), None), count))
     return made
+
+
+def _three(ground: Ground) -> Iterator[np.ndarray]:
+    """Samples, held-out rows and shuffled ones, each float64 (n, C)."""
+    yield _rows(ground.samples, ground.count)
+    yield _rows(ground.heldout, len(ground.heldout))
+    yield _rows(ground.shuffled, ground.n)
 
 
 def _rows(source: Source, count: int) -> np.ndarray:

@@ -95,15 +95,14 @@ def latent_map(
 
 def associations(run: Run, split: Split, seed: int) -> Image.Image | None:
     """How strongly the columns of a table hang together: held-out rows, samples, and the difference."""
-    columns = run.codec.spec.columns
     if len(split) < 2:
         return None
-    count = min(MAP_ITEMS, len(split))
-    categorical = np.array([not column.ordered for column in columns])
+    count, spec = min(MAP_ITEMS, len(split)), run.codec.spec
+    categorical = np.array(spec.categorical, bool)
     made = np.concatenate(list(sample(run, count, seed=seed)))
     real, ours = (correlations(rows, categorical) for rows in (split.read(0, count), made))
     maps = {"held-out rows": real, "samples": ours, "difference": ours - real}
-    return matrices(maps, [column.name for column in columns])
+    return matrices(maps, [column.name for column in spec.columns])
 
 
 def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:

@@ -108,7 +108,7 @@ class TableCodec(Codec):
         """Find the modes of each column in rows float64 (n, C); a few hundred thousand rows at most are remembered.
 
         Raises:
-            ValueError: fewer than two rows.
+            DataError: fewer than two rows.
         """
         columns = self._modelled()
         whole = Thinned()
@@ -116,7 +116,7 @@ class TableCodec(Codec):
             whole.add(chunk)
         rows = whole.sample()
         if len(rows) < 2:
-            raise ValueError(
+            raise DataError(
                 f"{plural(len(rows), 'row')} to train on; a distribution takes two at least, and many to learn"
             )
         self._least, self._most = (_known(along(rows, axis=0)) for along in (np.fmin.reduce, np.fmax.reduce))
