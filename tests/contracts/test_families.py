@@ -47,8 +47,22 @@ GIVEN = torch.tensor(
     ]
 )
 # What makes no sense, and what its refusal names instead; everything else must work.
-REFUSED = {("gan", "binary"): "use 'vae'", ("gan", "binary by class"): "use 'vae'"}
-SERVED = [(name, spec) for name in FAMILIES for spec in SPECS if (name, spec) not in REFUSED]
+REFUSED = {(name, kind): "use 'vae'" for name in ("gan", "vaegan") for kind in ("binary", "binary by class")}
+# settings under which a family is another one, as far as the law can tell
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vae by draws": ("vae", {"draws": 3}),
+    "vae with capacity": ("vae", {"capacity_nats": 5.0, "beta": 3.0}),
+    "vae with correlation": ("vae", {"total_correlation": 4.0}),
+    "vae with discrepancy": ("vae", {"discrepancy": 100.0, "beta": 0.0}),
+    "iwae": ("vae", {"bound": "iwae", "draws": 3}),
+    "dreg": ("vae", {"bound": "dreg", "draws": 3}),
+    "vamp": ("vae", {"prior": {"kind": "vamp", "inputs": 5}}),
+    "stack": ("vae", {"prior": {"kind": "stack", "above": [3, 2], "network": {"hidden": [12]}}}),
+    "weighted stack": ("vae", {"bound": "iwae", "draws": 3, "prior": {"kind": "stack", "network": {"hidden": [12]}}}),
+}
+CHOOSES = ("vamp",)  # among parts of the prior, even where nothing of the sample is chosen
+CASES = {**{name: (name, {}) for name in FAMILIES}, **VARIANTS}
+SERVED = [(name, spec) for name in CASES for spec in SPECS if (name, spec) not in REFUSED]
 each = pytest.mark.parametrize(("name", "kind"), SERVED)
 each_with_condition = pytest.mark.parametrize(("name", "kind"), [pair for pair in SERVED if SPECS[pair[1]].condition])
 OPTIONS = SampleSettings()
@@ -57,10 +71,11 @@ OPTIONS = SampleSettings()
 def family(name: str, kind: str, weights: int = 0) -> Family:
     """A small one: every network setting of the family made narrow."""
     torch.manual_seed(weights)
-    fields = FAMILIES[name].family.settings_type.model_fields
+    called, settings = CASES[name]
+    fields = FAMILIES[called].family.settings_type.model_fields
     small = {"conv": {"width": 4}, "mlp": {"hidden": (12,)}}
-    settings = {field: small for field, info in fields.items() if info.annotation is NetworkSettings}
-    return build(name, settings, SPECS[kind])
+    networks = {field: small for field, info in fields.items() if info.annotation is NetworkSettings}
+    return build(called, {**networks, **settings}, SPECS[kind])
 
 
 def data(kind: str, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -271,12 +286,13 @@ def test_without_temperature_all_samples_are_one_but_for_choices(
     built = family(name, kind)
     condition = asked(kind, torch.zeros(4, dtype=torch.int64)) if SPECS[kind].condition else None
     chosen, others = (samples(built, 4, condition, options=SampleSettings(temperature=0), seed=seed) for seed in (1, 2))
-    monkeypatch.setattr(sys.modules[type(built).__module__], "choices", alike)
+    for module in (type(built).__module__, "ficta.models.priors"):
+        monkeypatch.setattr(sys.modules[module], "choices", alike)
     cold = samples(built, 4, condition, options=SampleSettings(temperature=0))
     assert close(cold, cold[:1].expand_as(cold))
     assert not close(cold, samples(built, 4, condition))
     for one, other in ((chosen, cold), (chosen, others)):
-        assert close(one, other) != (SPECS[kind].kind == "mixed")  # of nothing else is anything chosen
+        assert close(one, other) != (SPECS[kind].kind == "mixed" or name in CHOOSES)
 
 
 @each_with_condition

@@ -20,6 +20,7 @@ from ficta.data.codec import Tabulates
 from ficta.data.dataset import Dataset, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Decodes, Encodes, SampleSettings
+from ficta.runs.run import TRAINED
 from ficta.runs.run import Run as StoredRun
 from ficta.runs.sampling import sample
 from ficta.train.observe import heldout
@@ -64,6 +65,7 @@ class Run:
         complete: Any = None,
         seed: int = 0,
         temperature: float = 1.0,
+        prior: str = TRAINED,
     ) -> np.ndarray:
         """Make samples; sample i depends on (seed, i) and what it is asked for, but for rounding.
 
@@ -74,6 +76,8 @@ class Run:
             complete: likewise: a table (path or data frame) whose missing values and columns are to be sampled.
             seed: of the latents.
             temperature: spread of the latents; below 1 safer and less varied.
+            prior: what latents are drawn from: ``trained``; ``normal``; ``mixture`` or ``flow``, which are fitted to
+                the latents of the training split when they are first asked for.
 
         Returns:
             Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns) as ``rows`` reads
@@ -83,7 +87,7 @@ class Run:
             UsageError: fewer than one sample, or a label, column or value that the run lacks.
         """
         asked = self.ask(label, where=where, complete=complete)
-        return np.concatenate(list(self.samples(n, asked, seed=seed, temperature=temperature)))
+        return np.concatenate(list(self.samples(n, asked, seed=seed, temperature=temperature, prior=prior)))
 
     def ask(self, label: str | None = None, *, where: Mapping[str, Any] | None = None, complete: Any = None) -> Asked:
         """What samples are to be; the arguments are those of ``sample``."""
@@ -97,12 +101,19 @@ class Run:
         return codec.complete(complete)
 
     def samples(
-        self, n: int | None = None, asked: Asked | None = None, *, seed: int = 0, temperature: float = 1.0
+        self,
+        n: int | None = None,
+        asked: Asked | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        prior: str = TRAINED,
+        progress: Progress = silent,
     ) -> Iterator[np.ndarray]:
         """Like ``sample``, some at a time, so that any number fits into memory; ``asked`` comes from ``ask``."""
         count = n if n is not None else (asked and asked.count) or DEFAULT_SAMPLES
         options = SampleSettings.read({"temperature": temperature}, "sample")
-        return sample(self.stored, count, asked=asked, seed=seed, options=options)
+        return sample(self._with_prior(prior, progress), count, asked=asked, seed=seed, options=options)
 
     def rows(self, n: int | None = None, **how: Any) -> pd.DataFrame:
         """Like ``sample``, of a run on a table: a data frame with its columns.
@@ -222,6 +233,16 @@ class Run:
 
         write_card(self.stored)
         return write_report(self.stored)
+
+    def _with_prior(self, name: str, progress: Progress) -> StoredRun:
+        """The run with another prior, which is fitted first if it must be."""
+        if name == TRAINED:
+            return self.stored
+        if self.stored.lacks_prior(name):
+            from ficta.train.prior import fit_prior  # what fits mixtures is slow to import
+
+            fit_prior(self.stored, self._dataset(progress), name, progress)
+        return self.stored.with_prior(name)
 
     def _dataset(self, progress: Progress) -> Dataset:
         dataset = ingest(Recipe.of(self.recipe).data, progress)

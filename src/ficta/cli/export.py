@@ -46,6 +46,7 @@ def write_samples(
     asked: Asked,
     seed: int,
     temperature: float,
+    prior: str,
     place: Path,
     sheet: Path | None,
     progress: Progress,
@@ -58,6 +59,7 @@ def write_samples(
         asked: what they are to be.
         seed: of the latents.
         temperature: spread of the latents.
+        prior: what latents are drawn from.
         place: a folder, a path ending in ``.npz`` (one array named ``samples``), or of a table another kind of file.
         sheet: where the sheet goes as well as beside the samples; by its ending a PNG, a JPEG …
         progress: who is told.
@@ -83,7 +85,7 @@ def write_samples(
 
     def made(count: int) -> Iterator[np.ndarray]:
         done = 0
-        for chunk in run.samples(count, asked, seed=seed, temperature=temperature):
+        for chunk in run.samples(count, asked, seed=seed, temperature=temperature, prior=prior, progress=progress):
             yield chunk
             done += len(chunk)
             progress("samples", done, count)

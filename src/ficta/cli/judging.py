@@ -24,6 +24,10 @@ def evaluate(
     target: Annotated[
         str | None, typer.Option(help="column of a table: how well it is predicted after learning from samples")
     ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option("--prior", help="also judge with latents from normal, mixture or flow; repeatable"),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="take every measure there is")] = False,
     seed: Seed = 0,
     size: Size = None,
@@ -39,7 +43,7 @@ def evaluate(
     from ficta.runs.folder import RunFolder
 
     settings: dict[str, Any] = {"n": n, "parts": parts, "features": tuple(features or ()), "full": full, "seed": seed}
-    settings["target"] = target
+    settings |= {"target": target, "priors": tuple(prior or ())}
     is_run = RunFolder(samples).exists
     image = image_settings(size, channels, fit)
     if is_run and (reference or out or any(image.values())):

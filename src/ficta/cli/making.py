@@ -141,6 +141,9 @@ def sample(
     temperature: Annotated[
         float, typer.Option(min=0, help="spread of the latents; below 1 safer and less varied")
     ] = 1.0,
+    prior: Annotated[
+        str, typer.Option(help="what latents are drawn from: trained, normal, mixture, flow (fitted when first asked)")
+    ] = "trained",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -152,7 +155,7 @@ def sample(
     opened = api.open_run(run)
     place = out or run / "out"
     asked = opened.ask(label, where=_pairs(where), complete=complete)
-    paths = write_samples(opened, n, asked, seed, temperature, place, sheet, ProgressShower())
+    paths = write_samples(opened, n, asked, seed, temperature, prior, place, sheet, ProgressShower())
     if as_json:
         print_json({"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
     else:

@@ -60,9 +60,7 @@ def pick(name: str) -> torch.device:
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:
     """Context in which matrix products and convolutions run in ``precision``; weights stay float32."""
-    if precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def use(way: Way) -> None:

@@ -15,6 +15,7 @@ from ficta.evaluate.compared import compared, obeyed, taken
 from ficta.evaluate.ground import EvaluateSettings, Ground, lay_ground
 from ficta.evaluate.likelihood import likelihood
 from ficta.evaluate.novelty import novelty
+from ficta.evaluate.priors import of_priors
 from ficta.evaluate.result import Result
 from ficta.evaluate.rows import new_rows, target_learnt, violations
 from ficta.evaluate.sources import Source
@@ -77,5 +78,10 @@ def evaluate(
     novel = novelty(ground, banks)
     own = (FURTHER[name] for name in dataset.codec.measures if name in FURTHER)
     further = [measure(ground) for measure, full in own if asked.full or not full]
-    results += [*novel.results, *likelihood(ground), *itertools.chain.from_iterable(further)]
+    results += [
+        *novel.results,
+        *likelihood(ground),
+        *of_priors(ground, banks, real),
+        *itertools.chain.from_iterable(further),
+    ]
     return Evaluation(results, novel.closest, ground.reads.accuracy if ground.reads else None)

@@ -41,6 +41,10 @@ class EvaluateSettings(Settings):
             "ONNX; of tables columns; none: random-conv or columns and, with labels, classifier"
         ),
     ] = ()
+    priors: Annotated[
+        tuple[str, ...],
+        Field(description="also with latents from these: normal, mixture, flow; the last two are fitted if need be"),
+    ] = ()
     target: Annotated[
         str | None,
         Field(description="column of a table that is to be predicted from the others: how useful the samples are"),
@@ -92,6 +96,12 @@ class Ground:
         """The classifier, if there is one."""
         return next((space for space in self.spaces if isinstance(space, Reader)), None)
 
+    def with_prior(self, name: str) -> Ground:
+        """The same, for samples of the run whose latents are drawn from another prior."""
+        assert self.run is not None
+        run = self.run.with_prior(name)
+        return dataclasses.replace(self, run=run, samples=_samples_of(run, self.count, self.dataset, self.asked.seed))
+
     @property
     def label_shares(self) -> np.ndarray | None:
         """Share of each label in the training items, float64 (c,); None without labels."""
@@ -125,6 +135,11 @@ def lay_ground(samples: Run | Source, dataset: Dataset, asked: EvaluateSettings,
     names = [column.name for column in dataset.codec.spec.columns]
     if asked.target is not None and asked.target not in names:
         raise UsageError(f"no column {asked.target!r} to be predicted: {nearest(asked.target, names)}")
+    if asked.priors and not isinstance(samples, Run):
+        raise UsageError("samples in a folder have no latents; priors are for runs")
+    if isinstance(samples, Run):
+        for prior in asked.priors:
+            samples.lacks_prior(prior)  # refuses one that cannot be had, before anything is measured
     content = str(dataset.report["content_hash"])
     name = "test" if len(dataset.splits["test"]) else "validation"
     heldout, train = dataset.splits[name], dataset.splits["train"]

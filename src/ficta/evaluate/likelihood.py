@@ -18,7 +18,7 @@ from ficta.evaluate.result import Result
 from ficta.evaluate.sources import Source
 from ficta.metrics.intervals import Estimate, bootstrap_mean
 from ficta.metrics.latents import active_units
-from ficta.models.family import Batch, Bounds, Encodes, Weighs
+from ficta.models.family import Batch, Bounds, Layered, Weighs
 from ficta.runs.run import Run
 
 CHUNK = 256
@@ -52,15 +52,17 @@ def likelihood(ground: Ground) -> Iterator[Result]:
         called = f"{NAMES.get(name, 'distortion')}({values})"
         costs = {which: of_items[name] for which, of_items in found.items()}
         yield _result(called, costs, unit, better, seed, seconds, protocol)
-    yield from _weighted(ground, run, values, protocol, BITS in names)
-    if ground.asked.full and isinstance(run.family, Encodes):
-        yield _active(ground, run, protocol)
+    yield from weighted(ground, BITS in names)
+    if ground.asked.full and isinstance(run.family, Layered):
+        yield from _active(ground, run, run.family, protocol)
 
 
-def _weighted(
-    ground: Ground, run: Run, values: str, protocol: Mapping[str, object], discrete: bool
-) -> Iterator[Result]:
-    seed = ground.asked.seed
+def weighted(ground: Ground, in_bits: bool) -> Iterator[Result]:
+    """The importance-weighted bound of a run's family, which has a bound; in bits a value, too, if asked for."""
+    run, seed = ground.run, ground.asked.seed
+    assert run is not None
+    values = _values(run)
+    protocol = ground.protocol(None, values=values, seed=seed)
     for k, items in WEIGHTED_FULL if ground.asked.full else WEIGHTED:
         begun = time.perf_counter()
         called, count = f"importance-weighted-bound({values}, k={k})", min(items, len(ground.heldout))
@@ -75,7 +77,7 @@ def _weighted(
         seconds = time.perf_counter() - begun
         described = {**protocol, "k": k, "items": count}
         scales = {"nats": 1.0, "bits": 1 / (run.codec.spec.size * math.log(2))}
-        for unit in ("nats", "bits") if discrete else ("nats",):
+        for unit in ("nats", "bits") if in_bits else ("nats",):
             name = called if unit == "nats" else f"bits-per-dimension({values}, k={k})"
             scaled = {which: of_items * scales[unit] for which, of_items in costs.items()}
             yield _result(name, scaled, unit, "lower", seed, seconds, described)
@@ -102,16 +104,17 @@ def _result(
     return Result(name, estimate, unit, better, len(costs["samples"]), MEAN, seconds, protocol, real, shuffled)
 
 
-def _active(ground: Ground, run: Run, protocol: Mapping[str, object]) -> Result:
+def _active(ground: Ground, run: Run, family: Layered, protocol: Mapping[str, object]) -> Iterator[Result]:
+    """Latents that say anything, of each layer."""
     begun, count = time.perf_counter(), len(ground.heldout)
-    assert isinstance(run.family, Encodes)
-    encode = run.family.encode
     with run.inference():
         batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
-        means = [encode(batch.data, batch.condition).float().cpu().numpy() for batch in batches]
-    number = active_units(np.concatenate(means))
-    estimate = Estimate(number, None, None)
-    return Result("active-units", estimate, "", "", count, "none", time.perf_counter() - begun, protocol)
+        found = [[mean.float().cpu().numpy() for mean in family.layers(each.data, each.condition)] for each in batches]
+    layers = [np.concatenate(means) for means in zip(*found, strict=True)]
+    seconds = (time.perf_counter() - begun) / len(layers)
+    for number, means in enumerate(layers, 1):
+        called = "active-units" if len(layers) == 1 else f"active-units(layer {number})"
+        yield Result(called, Estimate(active_units(means), None, None), "", "", count, "none", seconds, protocol)
 
 
 def _values(run: Run) -> str:

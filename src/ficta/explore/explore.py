@@ -22,7 +22,7 @@ from ficta.explore.pictures import (
     reconstructions,
     sheet,
 )
-from ficta.models.family import Encodes
+from ficta.models.family import Encodes, Reconstructs
 from ficta.runs.run import Run
 
 MOST_FRAMES = 40
@@ -55,8 +55,9 @@ def explore(
         projection: how latents of more than two dimensions are brought to two.
         progress: who is told.
     """
-    names = tuple(run.data.get("categories") or ())
     encodes = isinstance(run.family, Encodes)
+    returns = encodes or isinstance(run.family, Reconstructs)
+    names = tuple(run.data.get("categories") or ())
 
     @functools.cache
     def heldout() -> Split:
@@ -65,7 +66,7 @@ def explore(
 
     pictures: dict[str, Callable[[], Image.Image | None]] = {
         "sheet": lambda: sheet(run, seed),
-        "reconstructions": lambda: reconstructions(run, heldout()) if encodes else None,
+        "reconstructions": lambda: reconstructions(run, heldout()) if returns else None,
         "interpolations": lambda: interpolations(run, seed),
         "manifold": lambda: manifold(run),
         "associations": lambda: associations(run, heldout(), seed),

@@ -11,11 +11,10 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from ficta.base.seeds import mix
-from ficta.compute.noise import latents
 from ficta.data.dataset import Split
 from ficta.draw.plots import matrices, scatter
 from ficta.metrics.tables import correlations
-from ficta.models.family import Decodes, Encodes, Family, device_of
+from ficta.models.family import Decodes, Encodes, Family, Reconstructs, device_of, reconstruct
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
 
@@ -43,7 +42,8 @@ def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image
     family = run.family
     if not isinstance(family, Decodes):
         return None
-    ends = latents(mix(seed, "walks"), 0, 2 * rows, family.latent_dim)
+    with run.inference():
+        ends = family.prior.sample(2 * rows, mix(seed, "walks"))
     walks = torch.cat([slerp(ends[2 * row], ends[2 * row + 1], steps) for row in range(rows)])
     condition = _one_label_a_row(family, rows, steps)
     return run.codec.preview(_decoded(run, walks, condition), columns=steps, captions=_names(run, condition))
@@ -52,7 +52,7 @@ def interpolations(run: Run, seed: int, rows: int = 8, steps: int = 10) -> Image
 def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | None:
     """Held-out items (rows 1, 3, …) above what the model makes of them (rows 2, 4, …)."""
     family = run.family
-    if not isinstance(family, Encodes) or len(split) == 0:
+    if not isinstance(family, Encodes | Reconstructs) or len(split) == 0:
         return None
     shown = min(2 * count, len(split))
     if shown > count:
@@ -60,7 +60,8 @@ def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | No
         count = shown // 2
     items = split.read(0, shown)
     condition = _labels(run, split, 0, shown)
-    again = _decoded(run, torch.from_numpy(_encode_all(run, items, condition)), condition)
+    with run.inference():
+        again = run.codec.decode(reconstruct(family, _encoded(run, items), condition))
     rows = [part[start : start + count] for start in range(0, shown, count) for part in (items, again)]
     return run.codec.preview(np.concatenate(rows), columns=min(count, shown))
 

@@ -71,22 +71,51 @@ def negative_elbo(nll_nats: Tensor, kl_nats: Tensor, beta: float | Tensor = 1.0)
     return nll_nats + beta * kl_nats
 
 
-def log_importance_weight(nll_nats: Tensor, z: Tensor, noise: Tensor, log_variance: Tensor) -> Tensor:
-    """Log p(x, z) / q(z|x) of latents z = mean + exp(log_variance / 2) * noise under a standard normal prior.
-
-    Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, Eq. 8: the log of the mean weight bounds log p(x) from below.
+def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log-density of a diagonal Gaussian, in nats, summed over the last axis.
 
     Args:
-        nll_nats: -log p(x|z), float (...).
         z: float (..., D).
-        noise: standard normal numbers that made z, float (..., D).
-        log_variance: of q, float, broadcasts to (..., D).
+        mean: float, broadcasts to (..., D).
+        log_variance: float, broadcasts to (..., D).
 
     Returns:
         nats, float (...).
     """
-    ratio = 0.5 * (noise.square() - z.square() + log_variance)  # log p(z) / q(z|x) of each latent
-    return ratio.sum(-1) - nll_nats
+    squares = (z - mean).square() * torch.exp(-log_variance)
+    return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+
+
+def importance_weighted_nats(log_weights: Tensor) -> Tensor:
+    """Importance-weighted bound on -log p(x) (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, Eq. 8).
+
+    Args:
+        log_weights: log p(x, z) / q(z|x) of k latents drawn from q, in nats, float (B, k).
+
+    Returns:
+        -log of the mean weight, nats, float (B,). Not averaged over samples; one draw gives the negative ELBO.
+    """
+    return math.log(log_weights.shape[1]) - log_weights.logsumexp(1)
+
+
+def doubly_reparameterised_nats(log_weights: Tensor, z: Tensor) -> Tensor:
+    """The same bound with another estimate of its gradient, whose noise does not grow with k.
+
+    Tucker et al. 2019, arXiv:1810.04152, Eq. 7: what reaches q through the latents counts by the square of a weight's
+    share, and nothing else reaches it.
+
+    Args:
+        log_weights: as above, computed from ``z`` with the parameters of q held fixed, float (B, k).
+        z: the latents, a differentiable function of the parameters of q, float (B, k, D). Its gradient is changed, so
+            that it must be used for nothing else.
+
+    Returns:
+        nats, float (B,). Not averaged.
+    """
+    shares = log_weights.detach().softmax(1)
+    if z.requires_grad:
+        z.register_hook(lambda gradient: gradient * shares[..., None].to(gradient.dtype))  # type: ignore[no-untyped-call]
+    return importance_weighted_nats(log_weights)  # whose own gradient counts by the share once
 
 
 def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:

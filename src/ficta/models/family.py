@@ -16,6 +16,7 @@ from ficta.base.spec import Spec
 from ficta.compute.adam import Adam
 from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
+from ficta.models.priors import Prior
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +141,16 @@ class Family(Objective):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """A family whose samples are a function of a latent vector."""
+    """A family whose samples are a function of a latent vector.
 
+    Attributes:
+        latent_dim: numbers a latent.
+        prior: what latents are drawn from; another may take its place after training.
+    """
+
+    spec: Spec
     latent_dim: int
+    prior: Prior
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents float (B, latent_dim) => model space float (B, *spec.shape)."""
@@ -154,6 +162,30 @@ class Encodes(Decodes, Protocol):
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Model space float (B, *spec.shape) => posterior mean float (B, latent_dim)."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A family that goes from a sample to a code and back, where the code is no vector of latents."""
+
+    def reconstruct(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What it makes of samples, float (B, *spec.shape) => the same."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A family whose latents form layers, one or more."""
+
+    def layers(self, x: Tensor, condition: Tensor | None = None) -> Sequence[Tensor]:
+        """Posterior mean of each layer, lowest first, given the means above or below it: float (B, its size) each."""
+
+
+@runtime_checkable
+class Infers(Encodes, Protocol):
+    """A family that draws latents from their posteriors: a prior can be fitted to these."""
+
+    def infer(self, batch: Batch) -> Tensor:
+        """A draw from the posterior of each sample, float (B, latent_dim)."""
 
 
 @runtime_checkable
@@ -188,6 +220,18 @@ class Weighs(Bounds, Protocol):
         """Log p(x, z) / q(z|x) in nats for each of ``draws`` latents from the posterior, float (B, draws)."""
 
 
+def reconstruct(family: Encodes | Reconstructs, x: Tensor, condition: Tensor | None) -> Tensor:
+    """What a family makes of samples in model space, float (B, *spec.shape) => the same."""
+    if isinstance(family, Encodes):
+        return family.decode(family.encode(x, condition), condition)
+    return family.reconstruct(x, condition)
+
+
 def device_of(module: nn.Module) -> torch.device:
     """Where a module's weights are."""
     return next(module.parameters()).device
+
+
+def risen(seen: Tensor, samples: int) -> Tensor | float:
+    """Share of a weight that rises from 0 to 1 while so many samples are seen."""
+    return (seen / samples).clamp(max=1).float() if samples else 1.0

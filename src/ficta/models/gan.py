@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices, latents
+from ficta.compute.noise import choices
 from ficta.losses.adversarial import ADVERSARIAL, gradient_penalty
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
+from ficta.models.priors import StandardNormal
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
 from ficta.nets.outputs import OutputName, build_output
-from ficta.nets.parts import condition_size, condition_vector, conditioning
+from ficta.nets.parts import condition_size, conditioning, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
 
@@ -63,6 +64,7 @@ class Gan(Family):
             if "discriminator" in networks
             else build_encoder(settings.discriminator, spec.shape, 1 + self.classes, 0)
         )
+        self.prior = StandardNormal(settings.latent_dim)
         self.sides = ADVERSARIAL[settings.loss]
 
     def phases(self) -> Sequence[Phase]:
@@ -111,13 +113,9 @@ class Gan(Family):
     def logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Evidence that samples are real, float32 (B,).
 
-        With a condition it is the sum of an unconditional logit and the logit of the sample's own class, which is the
-        projection of Miyato & Koyama 2018 (arXiv:1802.05637, Eq. 3) onto the last layer.
+        With a condition it is the sum of an unconditional logit and the logit of the sample's own class.
         """
-        out = self.discriminator(x).float()
-        own = condition_vector(condition, self.classes)
-        logit: Tensor = out[:, 0] if own is None else out[:, 0] + (out[:, 1:] * own).sum(1)
-        return logit
+        return projected(self.discriminator(x).float(), condition, self.classes)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """The generator, its output kept within the data's range; of choices the likeliest."""
@@ -128,7 +126,7 @@ class Gan(Family):
     ) -> Tensor:
         """Decode draws from the prior."""
         device = device_of(self)
-        z = latents(seed, first, n, self.latent_dim).to(device) * options.temperature
+        z = self.prior.sample(n, seed, first, options.temperature)
         return self.output.draw(self._raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
 
     def _fake(self, batch: Batch) -> Tensor:

@@ -13,9 +13,13 @@ from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
 from ficta.base.words import nearest
 from ficta.compute.noise import Noise
+from ficta.models.aae import Aae
 from ficta.models.family import Batch, Family, Phase
 from ficta.models.gan import Gan
+from ficta.models.ladder import Ladder
 from ficta.models.vae import Vae
+from ficta.models.vaegan import VaeGan
+from ficta.models.vqvae import VqVae
 from ficta.nets.parts import blank_condition
 
 
@@ -30,6 +34,12 @@ class Entry(NamedTuple):
 
 FAMILIES: dict[str, Entry] = {
     "vae": Entry(Vae, "Auto-Encoding Variational Bayes (Kingma & Welling)", 2014, "arXiv:1312.6114"),
+    "ladder": Entry(Ladder, "Ladder Variational Autoencoders (Sønderby et al.)", 2016, "arXiv:1602.02282"),
+    "vqvae": Entry(VqVae, "Neural Discrete Representation Learning (van den Oord et al.)", 2017, "arXiv:1711.00937"),
+    "aae": Entry(Aae, "Adversarial Autoencoders (Makhzani et al.)", 2016, "arXiv:1511.05644"),
+    "vaegan": Entry(
+        VaeGan, "Autoencoding beyond Pixels Using a Learned Similarity Metric (Larsen et al.)", 2016, "arXiv:1512.09300"
+    ),
     "gan": Entry(Gan, "Generative Adversarial Nets (Goodfellow et al.)", 2014, "arXiv:1406.2661"),
 }
 

@@ -1,6 +1,7 @@
 """Convolutional networks over 1, 2 or 3 axes with one code: halve every axis per stage, or double it back."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -56,16 +57,10 @@ class ConvEncoder(nn.Module):
     def __init__(self, settings: ConvSettings, shape: tuple[int, ...], outputs: int, condition: int) -> None:
         super().__init__()
         before, *axes = shape
-        channels = settings.channels or _automatic(settings, axes)
-        kernel, padding = _kernel(settings.kernel, axes)
-        sizes = _halvings(axes, len(channels), settings.kernel)
-        stages: list[nn.Module] = []
-        for after in channels:
-            stages += [CONV[len(axes)](before, after, kernel, 2, padding)]  # type: ignore[arg-type]
-            stages += [*_norm(settings, after), Act(settings.activation)]
-            before = after
+        channels = settings.channels or widths(settings, axes)
+        stages, grid = halvings(settings, before, axes, channels)
         self.stages = nn.Sequential(*stages)
-        self.dense = _dense(settings, before * math.prod(sizes[-1]) + condition, outputs, last=True)
+        self.dense = _dense(settings, channels[-1] * math.prod(grid) + condition, outputs, last=True)
         initialise(self, settings.initial, settings.activation)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -81,20 +76,10 @@ class ConvDecoder(nn.Module):
     def __init__(self, settings: ConvSettings, inputs: int, shape: tuple[int, ...], condition: int) -> None:
         super().__init__()
         out_channels, *axes = shape
-        doubles = settings.last == "doubling"
-        channels = settings.channels or _decoding(_automatic(settings, axes), doubles)
-        sizes = _halvings(axes, len(channels) - 1 + doubles, settings.kernel)[::-1]
-        self.grid = (*sizes[0], channels[0])
+        channels = settings.channels or mirrored(settings, widths(settings, axes))
+        stages, grid = doublings(settings, channels, out_channels, axes)
+        self.grid = (*grid, channels[0])
         self.dense = _dense(settings, inputs + condition, math.prod(self.grid), last=False)
-        stages: list[nn.Module] = []
-        for before, after, small, large in zip(channels, channels[1:], sizes, sizes[1:], strict=False):
-            stages += [_doubling(settings, before, after, axes, small, large)]
-            stages += [*_norm(settings, after), Act(settings.activation)]
-        if doubles:
-            stages.append(_doubling(settings, channels[-1], out_channels, axes, sizes[-2], sizes[-1]))
-        else:
-            # transposed with stride 1: the same map, and its backward pass takes half the time for few channels
-            stages.append(UP[len(axes)](channels[-1], out_channels, 3, 1, 1))
         self.stages = nn.Sequential(*stages)
         initialise(self, settings.initial, settings.activation)
 
@@ -106,7 +91,38 @@ class ConvDecoder(nn.Module):
         return out
 
 
-def _automatic(settings: ConvSettings, axes: list[int]) -> tuple[int, ...]:
+def halvings(
+    settings: ConvSettings, before: int, axes: list[int], channels: Sequence[int]
+) -> tuple[list[nn.Module], list[int]]:
+    """Stages that halve axes, to so many channels each, and the size that they end with."""
+    kernel, padding = _kernel(settings.kernel, axes)
+    stages: list[nn.Module] = []
+    for after in channels:
+        stages += [CONV[len(axes)](before, after, kernel, 2, padding)]  # type: ignore[arg-type]
+        stages += [*_norm(settings, after), Act(settings.activation)]
+        before = after
+    return stages, _sizes(axes, len(channels), settings.kernel)[-1]
+
+
+def doublings(
+    settings: ConvSettings, channels: Sequence[int], outputs: int, axes: list[int]
+) -> tuple[list[nn.Module], list[int]]:
+    """Stages from a grid of ``channels[0]`` channels to ``outputs`` of size ``axes``, and the size of that grid."""
+    doubles = settings.last == "doubling"
+    sizes = _sizes(axes, len(channels) - 1 + doubles, settings.kernel)[::-1]
+    stages: list[nn.Module] = []
+    for before, after, small, large in zip(channels, channels[1:], sizes, sizes[1:], strict=False):
+        stages += [_doubling(settings, before, after, axes, small, large)]
+        stages += [*_norm(settings, after), Act(settings.activation)]
+    if doubles:
+        stages.append(_doubling(settings, channels[-1], outputs, axes, sizes[-2], sizes[-1]))
+    else:
+        # transposed with stride 1: the same map, and its backward pass takes half the time for few channels
+        stages.append(UP[len(axes)](channels[-1], outputs, 3, 1, 1))
+    return stages, sizes[0]
+
+
+def widths(settings: ConvSettings, axes: list[int]) -> tuple[int, ...]:
     """Encoder channels for a shape: width, doubled per stage."""
     shortest = min((axis for axis in axes if axis > 1), default=1)
     stages = max(FEWEST, math.ceil(math.log2(shortest / SMALLEST)))
@@ -115,9 +131,9 @@ def _automatic(settings: ConvSettings, axes: list[int]) -> tuple[int, ...]:
     return tuple(min(settings.width * 2**stage, settings.widest) for stage in range(stages))
 
 
-def _decoding(encoding: tuple[int, ...], doubles: bool) -> tuple[int, ...]:
+def mirrored(settings: ConvSettings, encoding: tuple[int, ...]) -> tuple[int, ...]:
     """Decoder channels that mirror an encoder's: grid first; the finest one once more for a plain last layer."""
-    return encoding[::-1] if doubles else (*encoding[::-1], encoding[0])
+    return encoding[::-1] if settings.last == "doubling" else (*encoding[::-1], encoding[0])
 
 
 def _kernel(kernel: int, axes: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -126,7 +142,7 @@ def _kernel(kernel: int, axes: list[int]) -> tuple[tuple[int, ...], tuple[int, .
     return kernels, tuple((length - 1) // 2 for length in kernels)
 
 
-def _halvings(axes: list[int], stages: int, kernel: int) -> list[list[int]]:
+def _sizes(axes: list[int], stages: int, kernel: int) -> list[list[int]]:
     """Sizes from the full one to the coarsest, by the arithmetic of a convolution with stride 2."""
     sizes = [axes]
     kernels, paddings = _kernel(kernel, axes)

@@ -83,7 +83,7 @@ def build_output(name: OutputName, spec: Spec) -> Output:
     """
     if spec.kind not in OUTPUTS:
         raise UsageError(
-            f"a gan needs continuous or mixed data, these are {spec.kind}; for binary ones use 'vae', "
+            f"a discriminator needs continuous or mixed data, these are {spec.kind}; for binary ones use 'vae', "
             "or data.image.binarise = 'none'"
         )
     return OUTPUTS[spec.kind](spec, name)

@@ -9,28 +9,30 @@ from torch import Tensor, nn
 
 from ficta.base.spec import Spec
 
-Activation = Literal["relu", "leaky_relu", "silu"]
+Activation = Literal["relu", "leaky_relu", "silu", "tanh"]
 Initial = Literal["he", "glorot"]
 
 LEAK = 0.2  # slope of leaky_relu below zero
 
 
 class Act(nn.Module):
-    """Activation by name, in place: every use here follows a layer whose own backward does not need its output."""
+    """Activation by name, in place where what it follows does not need its own output any more."""
 
-    def __init__(self, kind: Activation) -> None:
+    def __init__(self, kind: Activation, in_place: bool = True) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.in_place = kind, in_place
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to a tensor of any shape."""
         match self.kind:
             case "relu":
-                return F.relu(x, inplace=True)
+                return F.relu(x, inplace=self.in_place)
             case "leaky_relu":
-                return F.leaky_relu(x, LEAK, inplace=True)
+                return F.leaky_relu(x, LEAK, inplace=self.in_place)
             case "silu":
                 return F.silu(x)
+            case "tanh":
+                return torch.tanh(x)
 
 
 def initialise(network: nn.Module, initial: Initial, activation: Activation) -> None:
@@ -87,8 +89,19 @@ def conditioning(condition: Tensor | None, size: int) -> tuple[Tensor, ...]:
     return () if vector is None else (vector,)
 
 
-def _gain(activation: Activation) -> tuple[Literal["relu", "leaky_relu"], float | None]:
-    return ("leaky_relu", LEAK) if activation == "leaky_relu" else ("relu", None)  # silu is close to relu
+def projected(out: Tensor, condition: Tensor | None, size: int) -> Tensor:
+    """Numbers float (B, 1 + size) => one logit a sample, (B,): the first, and with a condition those that it names.
+
+    The projection of Miyato & Koyama 2018 (arXiv:1802.05637, Eq. 3) onto a discriminator's last layer.
+    """
+    own = condition_vector(condition, size)
+    return out[:, 0] if own is None else out[:, 0] + (out[:, 1:] * own).sum(1)
+
+
+def _gain(activation: Activation) -> tuple[Literal["relu", "leaky_relu", "tanh"], float | None]:
+    if activation == "silu":
+        return "relu", None  # which it is close to
+    return activation, LEAK if activation == "leaky_relu" else None
 
 
 def _fans(layer: nn.Module) -> tuple[float, float]:

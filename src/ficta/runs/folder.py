@@ -164,6 +164,17 @@ class RunFolder:
         with _explained(self.weights):
             tensors.save(self.weights, weights, {"seen": str(seen)})
 
+    def prior(self, name: str) -> Path:
+        """Where a fitted prior is kept."""
+        return self.path / "priors" / f"{name}.safetensors"
+
+    def write_prior(self, name: str, state: Mapping[str, Tensor], weights: str) -> None:
+        """Replace a fitted prior; ``weights`` is a digest of those whose latents it was fitted to."""
+        path = self.prior(name)
+        with _explained(path):
+            path.parent.mkdir(exist_ok=True)
+            tensors.save(path, state, {"weights": weights})
+
     def save_picture(self, name: str, image: Image.Image) -> Path:
         """Replace a picture, named by its path within the run such as ``samples/000000001024.png``."""
         path = self.path / name

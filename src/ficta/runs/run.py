@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,28 @@ import torch
 from torch import nn
 
 from ficta.base.errors import FictaError, UsageError
+from ficta.base.words import nearest
 from ficta.compute import device as machine
 from ficta.compute import tensors
 from ficta.data.codec import Codec
 from ficta.data.registry import codec_from_facts
-from ficta.models.family import Family, device_of
+from ficta.models.family import Family, Infers, device_of
+from ficta.models.fitted import FITTED, restored
+from ficta.models.priors import Prior, StandardNormal
 from ficta.models.registry import build
 from ficta.runs.folder import RunFolder
 
+TRAINED, NORMAL = "trained", "normal"  # the prior that a run was trained with; the standard normal
+
 
 class Run:
-    """A run folder, read. Nothing here writes."""
+    """A run folder, read; nothing here writes, but ``keep_prior``.
+
+    Attributes:
+        prior: what latents are drawn from, by name; see ``with_prior``.
+    """
+
+    prior = TRAINED
 
     def __init__(self, path: Path | str, networks: Mapping[str, nn.Module] | None = None) -> None:
         self.folder = RunFolder(Path(path))
@@ -99,6 +111,56 @@ class Run:
             ) from None
         machine.keep_freed_memory()
         return machine.lay_out(family.eval().requires_grad_(False), self.recipe["train"]["layout"])
+
+    def with_prior(self, name: str) -> Run:
+        """The same run with the weights in use, whatever the folder holds by now, its latents drawn from another prior.
+
+        Args:
+            name: ``trained`` for the one that it was trained with, ``normal`` for the standard normal, or one that was
+                fitted to its latents and kept: ``mixture``, ``flow``.
+        """
+        if name == self.prior:
+            return self
+        if name == TRAINED:
+            return Run(self.path, self._networks)
+        other = copy.copy(self)
+        other.prior, other.family = name, copy.deepcopy(self.family)
+        assert isinstance(other.family, Infers)
+        size = other.family.latent_dim
+        other.family.prior = (
+            StandardNormal(size) if name == NORMAL else restored(name, size, tensors.load(self.folder.prior(name))[0])
+        )
+        return other
+
+    def lacks_prior(self, name: str) -> bool:
+        """Whether a prior of this name must be fitted first, as none is kept or the weights were others then.
+
+        Raises:
+            UsageError: no such prior, or a family to whose latents none can be fitted.
+        """
+        if name == TRAINED:
+            return False
+        if name not in (NORMAL, *FITTED):
+            raise UsageError(f"no prior {name!r}: {nearest(name, [TRAINED, NORMAL, *FITTED])}")
+        if not isinstance(self.family, Infers):
+            raise UsageError(f"a {self.recipe['family']} draws no latents from data that a prior could be fitted to")
+        if name == NORMAL:
+            return False
+        path = self.folder.prior(name)
+        return not path.exists() or tensors.load(path)[1].get("weights") != self._weights_digest
+
+    def keep_prior(self, name: str, prior: Prior) -> None:
+        """Keep a fitted prior beside the weights that it was fitted to."""
+        self.folder.write_prior(name, prior.state_dict(), self._weights_digest)
+
+    @functools.cached_property
+    def _weights_digest(self) -> str:
+        """Of the weights in use, which the folder may have replaced since; a prior has no part in what latents are."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, value in sorted(self.family.state_dict().items()):
+            if not name.startswith("prior."):
+                digest.update(name.encode() + value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:

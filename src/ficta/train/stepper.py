@@ -63,8 +63,8 @@ class Stepper(Generic[Model]):
         parts = settings.accumulate * collectives.ranks
         if parts > 1 and any(phase.couples_samples for phase in self.phases):
             raise UsageError(
-                "this cost couples the samples of a batch (free bits do), so a batch in several parts would train "
-                "something else: set train.accumulate = 1 and --devices 1"
+                "this cost couples the samples of a batch (free bits, total correlation and discrepancy do), so a "
+                "batch in several parts would train something else: set train.accumulate = 1 and --devices 1"
             )
         self.parameters = {phase.name: _parameters(family, phase) for phase in self.phases}
         self.optimisers = {
