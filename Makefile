@@ -32,13 +32,15 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
 
-evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of docs/results.md; about 5 hours on 2 cores
+evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of docs/results.md; about 8 hours on 2 cores
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
 	for script in intervals verdicts stacked evaluation table; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
+	for job in nll weighted; do $(BIN)/python benchmarks/vaes.py $$job || exit 1; done
+	$(BIN)/python benchmarks/factors.py
 	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt
