@@ -46,7 +46,10 @@ WRONG = [
     (f"{TRAIN} --labels nowhere.csv", "nowhere.csv"),
     (f"{TRAIN} --set model.encoder.conv.channels=[4,4,4,4,4,4]", "name fewer channels"),
     (f"{TRAIN} --set data.image.binarise=fixed --set model.head=gaussian", "gaussian"),
-    ("train gan --data digits --out {out} --set data.image.binarise=fixed", "a gan needs continuous or mixed data"),
+    (
+        "train gan --data digits --out {out} --set data.image.binarise=fixed",
+        "a discriminator needs continuous or mixed data",
+    ),
     ("sample", "run"),
     ("sample nowhere", "nowhere does not exist; 'ficta runs' lists what there is"),
     ("sample {vae} -n 0", "-n"),

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from ficta.compute import device as machine
@@ -45,6 +43,9 @@ class Mixture(Prior):
             unseen: float (m, D), m >= 1.
             seed: of the starts.
         """
+        from sklearn.exceptions import ConvergenceWarning  # slow to import, and few runs fit a mixture
+        from sklearn.mixture import GaussianMixture
+
         tried = []
         for components in COMPONENTS:
             if components > 1 and components * ITEMS_A_COMPONENT > len(z):
