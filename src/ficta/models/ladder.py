@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import choices
-from ficta.losses.elbo import bits_per_dimension, free_bits, gaussian_kl_nats, gaussian_log_density, negative_elbo
+from ficta.losses.elbo import (
+    bits_per_dimension,
+    free_bits,
+    gaussian_kl_nats,
+    gaussian_log_density,
+    negative_elbo,
+    reparameterise,
+)
 from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of, risen
 from ficta.models.priors import StandardNormal, halves
@@ -188,7 +195,7 @@ class Ladder(Family):
                 shares = torch.sigmoid(log_variance_p - log_variance_q)  # of the features' word
                 mean_q = shares * mean_q + (1 - shares) * mean_p
                 log_variance_q = log_variance_q + F.logsigmoid(log_variance_p - log_variance_q)
-            z = mean_q + torch.exp(0.5 * log_variance_q) * noise[place]
+            z = reparameterise(mean_q, log_variance_q, noise[place])
             number = (z - mean_p) * torch.exp(-0.5 * log_variance_p)
             found.append(Layer(mean_q, log_variance_q, mean_p, log_variance_p, z, number))
         return found[::-1]
@@ -206,8 +213,7 @@ class Ladder(Family):
         """From standard normal numbers, top down, to the head's raw input."""
         *lower, latent = torch.split(z, list(self.dims), 1)
         for down, number in zip(reversed(self.down), reversed(lower), strict=True):
-            mean, log_variance = halves(down(latent))
-            latent = mean + torch.exp(0.5 * log_variance) * number
+            latent = reparameterise(*halves(down(latent)), number)
         raw: Tensor = self.decoder(latent, *conditioning(condition, self.classes))
         return raw
 

@@ -19,7 +19,7 @@ from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase,
 from ficta.models.priors import StandardNormal, halves
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
 from ficta.nets.outputs import build_output
-from ficta.nets.parts import condition_size, conditioning, projected
+from ficta.nets.parts import LEAK, condition_size, conditioning, projected
 
 ADAM = OptimiserSettings(rate=5e-4, betas=(0.5, 0.99))
 
@@ -149,12 +149,13 @@ class VaeGan(Family):
         return self.output.draw(self._raw(z, condition), uniform)
 
     def _see(self, x: Tensor, condition: Tensor | None) -> Seen:
-        features = F.leaky_relu(self.discriminator(x), 0.2).float()
+        features = F.leaky_relu(self.discriminator(x), LEAK).float()
         return Seen(features, projected(self.top(features).float(), condition, self.classes))
 
     def _distortion(self, batch: Batch, again: Seen) -> Tensor:
         """-log of a unit Gaussian around the features of the reconstruction, less a constant (Eq. 7), (B,)."""
-        features = self._see(batch.data, batch.condition).features
+        with torch.no_grad():  # no phase that moves the discriminator pays this
+            features = self._see(batch.data, batch.condition).features
         return 0.5 * (features - again.features).square().sum(1)
 
     def _again(self, batch: Batch) -> Tensor:

@@ -98,6 +98,12 @@ def projected(out: Tensor, condition: Tensor | None, size: int) -> Tensor:
     return out[:, 0] if own is None else out[:, 0] + (out[:, 1:] * own).sum(1)
 
 
+def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Logits float (n, K) and numbers in [0, 1) float (n,) => choices with their probability, int64 (n,)."""
+    reached = logits.softmax(1).cumsum(1)
+    return (reached <= uniform[:, None] * reached[:, -1:]).sum(1).clamp(max=logits.shape[1] - 1)
+
+
 def _gain(activation: Activation) -> tuple[Literal["relu", "leaky_relu", "tanh"], float | None]:
     if activation == "silu":
         return "relu", None  # which it is close to

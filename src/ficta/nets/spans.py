@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ficta.base.spec import Spec
+from ficta.nets.parts import drawn
 
 HARDNESS = 0.2  # temperature of relaxed choices, as in CTGAN (Xu et al. 2019, arXiv:1907.00503, Sec. 4.3)
 LEAST = 1e-6  # of a uniform number, so that its logarithm is one
@@ -45,11 +46,8 @@ class Spans(nn.Module):
 
     def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         """Logits float (n, M) and a uniform number a column (n, C) => modes with their probability, one-hot (n, M)."""
-        chosen = []
-        for part, number in zip(torch.split(logits, self.modes, 1), uniform.unbind(1), strict=True):
-            reached = part.softmax(1).cumsum(1)
-            chosen.append((reached <= number[:, None] * reached[:, -1:]).sum(1).clamp(max=part.shape[1] - 1))
-        return self._hot(chosen, logits)
+        pairs = zip(torch.split(logits, self.modes, 1), uniform.unbind(1), strict=True)
+        return self._hot([drawn(part, number) for part, number in pairs], logits)
 
     def relax(self, logits: Tensor, uniform: Tensor) -> Tensor:
         """The same with a gradient: each column's modes as shares, nearly one-hot, float (n, M).

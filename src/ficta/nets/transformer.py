@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.settings import Settings
+from ficta.nets.parts import drawn
 
 SPREAD = 0.02  # of initial weights
 
@@ -86,7 +87,7 @@ class Transformer(nn.Module):
             for number, block in enumerate(self.blocks):
                 x, past[number] = block(x, past[number])
             logits = self.logits(self.last(x))[:, 0].float()
-            found.append(_chosen(logits, uniform[:, place], temperature))
+            found.append(drawn(logits / temperature, uniform[:, place]) if temperature else logits.argmax(1))
             x = self.embed(found[-1])[:, None]
         return torch.stack(found, 1)
 
@@ -94,11 +95,3 @@ class Transformer(nn.Module):
         """What stands before the first symbol, float (count, 1, width)."""
         start = self.start.expand(count, 1, -1)
         return start if self.asked is None or condition is None else start + self.asked(condition)[:, None]
-
-
-def _chosen(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-    """Logits float (n, K) and numbers float (n,) => symbols int64 (n,)."""
-    if temperature == 0:
-        return logits.argmax(1)
-    reached = (logits / temperature).softmax(1).cumsum(1)
-    return (reached <= uniform[:, None] * reached[:, -1:]).sum(1).clamp(max=logits.shape[1] - 1)
