@@ -151,7 +151,7 @@ def test_activations_worked_by_hand() -> None:
 
 
 def test_condition_vector() -> None:
-    assert condition_vector(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert condition_vector(torch.tensor([2, 0]), 3).tolist() == [[0, 0, 10], [10, 0, 0]]
     assert condition_vector(None, 3) is None
     row = torch.tensor([[0, 1, 0.25], [0, 0, 0]])  # a column given, and nothing
     assert condition_vector(row, 3) is row

@@ -86,6 +86,25 @@ def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
     return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
 
 
+def gaussian_log_densities(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log-density of each latent under each of many diagonal Gaussians, in nats, by a product of matrices.
+
+    Args:
+        z: float (..., D).
+        mean: float (K, D).
+        log_variance: float (K, D).
+
+    Returns:
+        nats, in the dtype of ``z``, (..., K); what is in between is float64, as large squares cancel.
+    """
+    precision = torch.exp(-log_variance.double())
+    scaled = mean * precision
+    constant = (mean * scaled + log_variance + math.log(2 * math.pi)).sum(1)
+    wide = z.double()
+    squares = wide.square() @ precision.T - 2 * wide @ scaled.T
+    return (-0.5 * (squares + constant)).to(z.dtype)
+
+
 def importance_weighted_nats(log_weights: Tensor) -> Tensor:
     """Importance-weighted bound on -log p(x) (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, Eq. 8).
 

@@ -15,8 +15,9 @@ from ficta.base.seeds import mix
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import choices, latents
-from ficta.losses.elbo import gaussian_kl_nats, gaussian_log_density, reparameterise
+from ficta.losses.elbo import gaussian_kl_nats, gaussian_log_densities, gaussian_log_density, reparameterise
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
+from ficta.nets.parts import LOUD
 
 Posterior = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
@@ -114,7 +115,7 @@ class VampPrior(Prior):
     def log_density(self, z: Tensor, noise: Tensor) -> Tensor:
         """Of the mixture."""
         mean, log_variance = self._components()
-        return gaussian_log_density(z[..., None, :], mean, log_variance).logsumexp(-1) - math.log(len(mean))
+        return gaussian_log_densities(z, mean, log_variance).logsumexp(-1) - math.log(len(mean))
 
     def draw(self, normal: Tensor, uniform: Tensor) -> Tensor:
         """A pseudo-input, and a draw from its posterior."""
@@ -125,7 +126,7 @@ class VampPrior(Prior):
     def _components(self) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of each, float (inputs, latent_dim)."""
         inputs = self.low + (1 - self.low) * self.raw.sigmoid()
-        return self._posterior(inputs, None if self.raw_condition is None else self.raw_condition.softmax(1))
+        return self._posterior(inputs, None if self.raw_condition is None else LOUD * self.raw_condition.softmax(1))
 
 
 class Stack(Prior):

@@ -13,6 +13,7 @@ Activation = Literal["relu", "leaky_relu", "silu", "tanh"]
 Initial = Literal["he", "glorot"]
 
 LEAK = 0.2  # slope of leaky_relu below zero
+LOUD = 10.0  # how loud a label is among a network's inputs; a single 1 among many numbers is not heard
 
 
 class Act(nn.Module):
@@ -66,10 +67,9 @@ def condition_size(spec: Spec) -> int:
 
 
 def condition_vector(condition: Tensor | None, size: int) -> Tensor | None:
-    """Label int64 (B,) as one-hot float32 (B, size); a row of given columns, float32 (B, size), is one already."""
-    if condition is None or condition.is_floating_point():
-        return condition
-    return F.one_hot(condition, size).float()
+    """What a network is told: label int64 (B,) as one-hot times ``LOUD``, float32 (B, size); rows as they are."""
+    named = _named(condition, size)
+    return named if named is None or named is condition else LOUD * named
 
 
 def blank_condition(spec: Spec, count: int) -> Tensor | None:
@@ -94,7 +94,7 @@ def projected(out: Tensor, condition: Tensor | None, size: int) -> Tensor:
 
     The projection of Miyato & Koyama 2018 (arXiv:1802.05637, Eq. 3) onto a discriminator's last layer.
     """
-    own = condition_vector(condition, size)
+    own = _named(condition, size)
     return out[:, 0] if own is None else out[:, 0] + (out[:, 1:] * own).sum(1)
 
 
@@ -102,6 +102,13 @@ def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
     """Logits float (n, K) and numbers in [0, 1) float (n,) => choices with their probability, int64 (n,)."""
     reached = logits.softmax(1).cumsum(1)
     return (reached <= uniform[:, None] * reached[:, -1:]).sum(1).clamp(max=logits.shape[1] - 1)
+
+
+def _named(condition: Tensor | None, size: int) -> Tensor | None:
+    """Label int64 (B,) as one-hot float32 (B, size); a row of given columns, float32 (B, size), is a vector already."""
+    if condition is None or condition.is_floating_point():
+        return condition
+    return F.one_hot(condition, size).float()
 
 
 def _gain(activation: Activation) -> tuple[Literal["relu", "leaky_relu", "tanh"], float | None]:

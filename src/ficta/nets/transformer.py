@@ -18,7 +18,7 @@ SPREAD = 0.02  # of initial weights
 class TransformerSettings(Settings):
     """A causal transformer."""
 
-    width: Annotated[int, Field(ge=8, description="numbers a symbol; a multiple of heads")] = 128
+    width: Annotated[int, Field(ge=8, description="numbers a symbol; a multiple of heads")] = 64
     layers: Annotated[int, Field(ge=1, description="blocks of attention and dense layers")] = 3
     heads: Annotated[int, Field(ge=1, description="of attention")] = 4
 
