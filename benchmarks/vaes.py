@@ -30,7 +30,7 @@ from ficta.train.recipe import Recipe
 
 # Burda et al. 2016, arXiv:1509.00519, Table 1 and Sec. 5: 784-200-200-50, dynamic binarisation
 BURDA = [
-    *("data.image.binarise=dynamic", "model.latent_dim=50", "model.optimiser.rate=3e-3"),
+    *("data.image.binarise=dynamic", "model.optimiser.rate=3e-3"),
     *("model.encoder.kind=mlp", "model.encoder.mlp.hidden=[200,200]", "model.encoder.mlp.activation=silu"),
     *("model.decoder.kind=mlp", "model.decoder.mlp.hidden=[200,200]", "model.decoder.mlp.activation=silu"),
     *("train.batch=100", "train.decay=cosine", "train.threads=1", "train.precision=float32", "train.reports=20"),
@@ -52,9 +52,9 @@ MEASURES = tuple(f"{name}({space})" for space in SPACES for name in ("frechet-di
 FITTED = ("mixture", "flow")
 
 
-def trained(name: str, samples: int, seed: int, *changes: str, family: str = "vae") -> ficta.Run:
-    """Burda's networks with these settings changed."""
-    return fitted(family, name, samples, seed, *BURDA, *changes)
+def trained(name: str, samples: int, seed: int, *changes: str) -> ficta.Run:
+    """Burda's networks and latents with these settings changed."""
+    return fitted("vae", name, samples, seed, *BURDA, "model.latent_dim=50", *changes)
 
 
 def fitted(family: str, name: str, samples: int, seed: int, *settings: str, options: Sequence[str] = ()) -> ficta.Run:
@@ -176,7 +176,8 @@ def layers(seeds: Sequence[int]) -> None:
     rows = []
     for seed in seeds:
         for family, changes in (("ladder", LADDER), ("vae", STACK)):
-            run = trained(f"layers-{family}", BRIEF, seed, RISE, "model.optimiser.rate=1e-3", *changes, family=family)
+            alike = (*BURDA, RISE, "model.optimiser.rate=1e-3")
+            run = fitted(family, f"layers-{family}", BRIEF, seed, *alike, *changes)
             rows.append({"model": family, "active": active(run), **likelihood(nll(run)), **training_facts(run)})
             keep("vaes-layers", {"k": K, "items": ITEMS, "latents": LAYERS, "rows": rows})
 
