@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+WITH_PRIOR = " with prior "  # in the name of a result: what was measured, then the prior that latents came from
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say what there is, and which of it was probably meant: for errors about an unknown ``name``."""

@@ -26,7 +26,7 @@ DRAWS_AT_ONCE = 1024  # latents decoded at once
 WEIGHTED = ((64, 1000),)  # draws of the importance-weighted bound, and items that it is taken of
 WEIGHTED_FULL = ((1, 1000), (64, 1000), (5000, 100))
 BITS = "bits_per_dimension"
-NAMES = {"negative_elbo_nats": "negative-elbo", "kl_nats": "rate", BITS: "bits-per-dimension"}
+NAMES = {"negative_elbo_nats": "negative-elbo", "kl_nats": "rate", "prior_nats": "rate", BITS: "bits-per-dimension"}
 MEAN = "bootstrap over items"
 
 
@@ -48,8 +48,8 @@ def likelihood(ground: Ground) -> Iterator[Result]:
     seconds = (time.perf_counter() - begun) / len(names)
     for name in names:
         unit = "bits" if name == BITS else "nats"
-        better = "" if name == "kl_nats" else "lower"
         called = f"{NAMES.get(name, 'distortion')}({values})"
+        better = "" if called.startswith("rate") else "lower"
         costs = {which: of_items[name] for which, of_items in found.items()}
         yield _result(called, costs, unit, better, seed, seconds, protocol)
     yield from weighted(ground, BITS in names)
@@ -61,13 +61,12 @@ def weighted(ground: Ground, in_bits: bool) -> Iterator[Result]:
     """The importance-weighted bound of a run's family, which has a bound; in bits a value, too, if asked for."""
     run, seed = ground.run, ground.asked.seed
     assert run is not None
-    values = _values(run)
+    values, reason = _values(run), _why_not_weighted(run, _values(run))
     protocol = ground.protocol(None, values=values, seed=seed)
     for k, items in WEIGHTED_FULL if ground.asked.full else WEIGHTED:
         begun = time.perf_counter()
         called, count = f"importance-weighted-bound({values}, k={k})", min(items, len(ground.heldout))
-        if not isinstance(run.family, Weighs) or not run.family.is_likelihood:
-            reason = f"{values} is a cost and no likelihood: train with a likelihood, e.g. --set model.head=gaussian"
+        if reason:
             yield Result(called, None, "nats", "lower", count, MEAN, 0.0, protocol, reason=reason)
             continue
         costs = {
@@ -117,11 +116,21 @@ def _active(ground: Ground, run: Run, family: Layered, protocol: Mapping[str, ob
         yield Result(called, Estimate(active_units(means), None, None), "", "", count, "none", seconds, protocol)
 
 
+def _why_not_weighted(run: Run, values: str) -> str:
+    """Why a family with a bound has no importance-weighted one; empty if it has."""
+    family: object = run.family
+    if not isinstance(family, Weighs):
+        return f"a {run.recipe['family']} has no distribution of latents to draw from; its bound is all there is"
+    if not family.is_likelihood:
+        return f"{values} is a cost and no likelihood: train with a likelihood, e.g. --set model.head=gaussian"
+    return ""
+
+
 def _values(run: Run) -> str:
     """What the cost is a cost of: the head's distribution, and how binary values were drawn."""
     family, drawn = run.family, run.recipe["data"].get("image", {}).get("binarise", "none")
-    name = family.observation if isinstance(family, Weighs) else "bound"
-    return name if drawn == "none" else f"{name}, {drawn} binarisation"
+    assert isinstance(family, Bounds)
+    return family.observation if drawn == "none" else f"{family.observation}, {drawn} binarisation"
 
 
 def bounds(run: Run, source: Source, count: int, seed: int, progress: Progress) -> dict[str, np.ndarray]:

@@ -190,7 +190,15 @@ class Infers(Encodes, Protocol):
 
 @runtime_checkable
 class Bounds(Protocol):
-    """A family with a bound on the likelihood."""
+    """A family with a bound on the likelihood.
+
+    Attributes:
+        observation: name of what it says of the data given a latent.
+        is_likelihood: whether that is a likelihood, rather than a cost alone.
+    """
+
+    observation: str
+    is_likelihood: bool
 
     def bound(self, batch: Batch) -> Losses:
         """Negative evidence lower bound of each sample in nats, (B,), with its terms."""
@@ -206,15 +214,7 @@ class Discriminates(Protocol):
 
 @runtime_checkable
 class Weighs(Bounds, Protocol):
-    """A family whose bound can be tightened by importance weighting.
-
-    Attributes:
-        observation: name of what it says of the data given a latent.
-        is_likelihood: whether that is a likelihood, rather than a cost alone.
-    """
-
-    observation: str
-    is_likelihood: bool
+    """A family whose bound can be tightened by importance weighting."""
 
     def log_weights(self, batch: Batch, draws: int) -> Tensor:
         """Log p(x, z) / q(z|x) in nats for each of ``draws`` latents from the posterior, float (B, draws)."""

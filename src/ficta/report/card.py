@@ -63,7 +63,11 @@ def _quality(run: Facts) -> str:
     rows = story.result_rows(run)
     if rows:
         earlier = "Training went on after this was measured." if story.outdated(run) else ""
-        return "\n\n".join(part for part in (earlier, READING, _table(story.RESULTS_HEAD, rows)) if part)
+        priors = story.prior_rows(run)
+        parts = [earlier, READING, _table(story.RESULTS_HEAD, rows)]
+        if priors:
+            parts += ["With latents from other priors (`ficta sample --prior`):", _table(priors[0], priors[1:])]
+        return "\n\n".join(part for part in parts if part)
     lately = story.measured_lately(run)
     if not lately:
         return "Not measured."

@@ -56,6 +56,7 @@ def _content(run: Facts) -> dict[str, Any]:
         "left_out": left_out,
         "results": story.result_rows(run),
         "results_head": story.RESULTS_HEAD,
+        "priors": story.prior_rows(run),
         "outdated": story.outdated(run),
         "data": ingested.data_rows(run),
         "warnings": [str(warning) for warning in run.data.get("warnings") or []],

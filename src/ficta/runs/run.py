@@ -22,7 +22,7 @@ from ficta.data.registry import codec_from_facts
 from ficta.models.family import Family, Infers, device_of
 from ficta.models.fitted import FITTED, restored
 from ficta.models.priors import Prior, StandardNormal
-from ficta.models.registry import build
+from ficta.models.registry import FAMILIES, build
 from ficta.runs.folder import RunFolder
 
 TRAINED, NORMAL = "trained", "normal"  # the prior that a run was trained with; the standard normal
@@ -143,7 +143,9 @@ class Run:
         if name not in (NORMAL, *FITTED):
             raise UsageError(f"no prior {name!r}: {nearest(name, [TRAINED, NORMAL, *FITTED])}")
         if not isinstance(self.family, Infers):
-            raise UsageError(f"a {self.recipe['family']} draws no latents from data that a prior could be fitted to")
+            those = ", ".join(name for name, entry in FAMILIES.items() if hasattr(entry.family, "infer"))
+            own = self.recipe["family"]
+            raise UsageError(f"a {own} draws no latents from data that a prior could be fitted to; these do: {those}")
         if name == NORMAL:
             return False
         path = self.folder.prior(name)
