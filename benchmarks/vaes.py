@@ -44,7 +44,7 @@ RISE = "model.beta_samples=200_000"
 PLAIN = ["train.threads=1", "train.precision=float32", "train.reports=10"]
 
 LONG, SHORT, BRIEF = 50_000_000, 3_000_000, 1_000_000  # samples seen with Burda's networks
-PICTURES = 150_000  # samples seen by the defaults
+PICTURES, ASKED = 150_000, 300_000  # samples seen by the defaults, without and with labels
 K, ITEMS = 5000, 1000
 JUDGED = 10_000  # samples
 SPACES = ("random-conv", "classifier")
@@ -209,7 +209,7 @@ def labels(seeds: Sequence[int]) -> None:
     obeyed = "condition-obeyed(classifier)"
     rows = []
     for seed in seeds:
-        run = fitted("vae", "labels-vae", PICTURES, seed, *PLAIN, options=("--conditional",))
+        run = fitted("vae", "labels-vae", ASKED, seed, *PLAIN, options=("--conditional",))
         rows.append({"model": "vae", **judged(run, (obeyed, *MEASURES))[TRAINED], **training_facts(run)})
         keep("vaes-labels", {"judged": JUDGED, "rows": rows})
 

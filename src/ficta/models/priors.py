@@ -19,6 +19,7 @@ from ficta.losses.elbo import gaussian_kl_nats, gaussian_log_densities, gaussian
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
 from ficta.nets.parts import LOUD
 
+CALM = 0.1  # times the initial weights that give means and log-variances: else spreads multiply from layer to layer
 Posterior = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
@@ -144,6 +145,9 @@ class Stack(Prior):
         pairs = list(zip((latent_dim, *above), above, strict=False))
         self.up = nn.ModuleList(MlpEncoder(network, (low,), 2 * high, 0) for low, high in pairs)
         self.down = nn.ModuleList(MlpDecoder(network, high, (2 * low,), 0) for low, high in pairs)
+        with torch.no_grad():
+            for between in (*self.up, *self.down):
+                between.layers[-1].weight.mul_(CALM)
 
     def log_density(self, z: Tensor, noise: Tensor) -> Tensor:
         """Of one draw of the upper latents."""
