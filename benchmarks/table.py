@@ -257,8 +257,9 @@ def write(rows: Sequence[Mapping[str, Any]], seed: int) -> None:
             f"![Samples of seed {seed}](images/{picture})",
             f"`{told}`, then `ficta evaluate RUN -n {JUDGED}`.",
         ]
-    table_page.fill("results.md", "the table", "\n\n".join(parts))
-    table_page.fill("defaults.md", "variants", table_page.variants(rows, ("vae", "gan"), CHOSEN_BY, seed))
+    table_page.fill("results.md", "the table", "\n\n".join(parts), "table")
+    variants = table_page.variants(rows, ("vae", "gan"), CHOSEN_BY, seed)
+    table_page.fill("defaults.md", "variants", variants, "table")
 
 
 def samples(job: Job) -> np.ndarray:

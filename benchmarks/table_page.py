@@ -1,4 +1,4 @@
-"""Writes what benchmarks/table.py measured into the docs: tables between two comments, and a sheet a data set."""
+"""Writes what a benchmark measured into the docs: tables between two comments, and a sheet a data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ficta.draw import lettering
 from ficta.draw.sheets import sheet
 
 DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- {} begins, written by benchmarks/table.py -->", "<!-- {} ends -->"
+BEGIN, END = "<!-- {} begins, written by benchmarks/{}.py -->", "<!-- {} ends -->"
 SHOWN = 32  # pictures of each model
 COLUMNS = 16
 WIDTH = 560  # pixels of a strip
@@ -40,13 +40,13 @@ class Strip(NamedTuple):
     pictures: np.ndarray
 
 
-def fill(page: str, name: str, text: str) -> None:
-    """Put text between the comments of that name on a page of the docs.
+def fill(page: str, name: str, text: str, script: str) -> None:
+    """Put text between the comments of that name and script on a page of the docs.
 
     Raises:
         ValueError: the page has no such place.
     """
-    path, begin, end = DOCS / page, BEGIN.format(name), END.format(name)
+    path, begin, end = DOCS / page, BEGIN.format(name, script), END.format(name)
     before, found, rest = path.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
@@ -64,12 +64,12 @@ def table(rows: Sequence[Row], names: Sequence[str]) -> str:
     for name in names:
         found = [row for row in rows if row["name"] == name]
         if found:
-            measured = [_spread([row["results"][measure]["value"] for row in found]) for measure in HEADINGS]
-            minutes = _spread([row["cpu_seconds"] / 60 for row in found])
+            measured = [spread([row["results"][measure]["value"] for row in found]) for measure in HEADINGS]
+            minutes = spread([row["cpu_seconds"] / 60 for row in found])
             verdicts = _verdicts(found)
             lines.append([f"`{name}`", str(len(found)), *measured, minutes, verdicts])
     for which, said in (("real", "real items"), ("shuffled", "shuffled items")):
-        reached = [_spread([rows[0]["results"][measure][which]]) for measure in HEADINGS]
+        reached = [spread([rows[0]["results"][measure][which]]) for measure in HEADINGS]
         lines.append([said, "", *reached, "", ""])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -90,7 +90,7 @@ def variants(rows: Sequence[Row], defaults: Sequence[str], chosen_by: str, first
         seeds = [seed for seed in seeds if seed != first] or seeds
         pairs = [(at[name, data, seed], at[default, data, seed]) for seed in seeds]
         better = sum(mine < theirs for mine, theirs in pairs)
-        mine, theirs = (_spread(list(values)) for values in zip(*pairs, strict=True))
+        mine, theirs = (spread(list(values)) for values in zip(*pairs, strict=True))
         lines.append([name, data, ", ".join(map(str, seeds)), mine, theirs, f"{better} of {len(seeds)}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -108,7 +108,7 @@ def montage(strips: Sequence[Strip]) -> Image.Image:
     return canvas
 
 
-def _spread(values: Sequence[float | None]) -> str:
+def spread(values: Sequence[float | None]) -> str:
     """Mean, lowest and highest; of what was not measured for every seed, nothing."""
     if None in values:
         return "–"
