@@ -513,3 +513,10 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     monkeypatch.setattr(session, "Loop", fail)
     with pytest.raises(type(error), match=str(error)):
         train_small("vae", tmp_path / "run")
+
+
+def test_opening_a_run_leaves_the_users_random_numbers_alone(small_runs: Callable[[str], Path]) -> None:
+    path = small_runs("vae")
+    before = torch.get_rng_state()
+    assert Run(path).family is not None
+    assert torch.equal(torch.get_rng_state(), before)

@@ -101,7 +101,9 @@ class Run:
             )
         if not self.folder.weights.exists():
             raise FictaError(f"{self.path} has no weights yet; train it first")
-        family = build(self.recipe["family"], self.recipe["model"], self.codec.spec, copy.deepcopy(self._networks))
+        own = copy.deepcopy(self._networks)
+        with torch.random.fork_rng(devices=[]):  # initial weights, which the saved ones take the place of
+            family = build(self.recipe["family"], self.recipe["model"], self.codec.spec, own)
         weights, _ = tensors.load(self.folder.weights)
         try:
             family.load_state_dict(weights)
