@@ -23,8 +23,8 @@ from ficta.data.ingest import ingest
 from ficta.evaluate.likelihood import importance_weighted
 from ficta.evaluate.sources import SplitSource
 from ficta.metrics.intervals import Estimate, bootstrap_mean, repeats
-from ficta.metrics.latents import active_units
-from ficta.models.family import Layered
+from ficta.metrics.latents import costly_units
+from ficta.models.family import Batch, Layered
 from ficta.runs.run import TRAINED
 from ficta.train.recipe import Recipe
 
@@ -178,17 +178,23 @@ def layers(seeds: Sequence[int]) -> None:
         for family, changes in (("ladder", LADDER), ("vae", STACK)):
             alike = (*BURDA, RISE, "model.optimiser.rate=1e-3")
             run = fitted(family, f"layers-{family}", BRIEF, seed, *alike, *changes)
-            rows.append({"model": family, "active": active(run), **likelihood(nll(run)), **training_facts(run)})
+            rows.append({"model": family, **active(run), **likelihood(nll(run)), **training_facts(run)})
             keep("vaes-layers", {"k": K, "items": ITEMS, "latents": LAYERS, "rows": rows})
 
 
-def active(run: ficta.Run) -> list[int]:
-    """Latents of each layer, lowest first, that say anything of the test items."""
+def active(run: ficta.Run) -> dict[str, list[float]]:
+    """Latents of each layer, lowest first, that say anything of the test items, and what each layer costs."""
     family, test = run.stored.family, test_items(run)
     assert isinstance(family, Layered)
-    data = run.stored.codec.encode(torch.from_numpy(test.read(0, len(test))), Noise.whole(0, "cpu", len(test)))
+    noise = Noise.whole(0, "cpu", len(test))
+    data = run.stored.codec.encode(torch.from_numpy(test.read(0, len(test))), noise.fork("data"))
     with run.stored.inference():
-        return [int(active_units(means.numpy())) for means in family.layers(data)]
+        found = family.layer_nats(Batch(data, None, torch.zeros((), dtype=torch.int64), noise))
+    nats = [each.numpy() for each in found]
+    return {
+        "active": [costly_units(each) for each in nats],
+        "nats": [round(float(each.sum(1).mean()), 2) for each in nats],
+    }
 
 
 def codes(seeds: Sequence[int]) -> None:

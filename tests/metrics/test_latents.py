@@ -145,3 +145,10 @@ def test_undefined(measure: Callable[..., object], codes: np.ndarray, factors: n
 def test_undefined_for_one(measure: Callable[..., object], arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         measure(*arguments)
+
+
+def test_units_cost_something_above_a_hundredth_of_a_nat() -> None:
+    # means of 0.005, 0.015 and -0.3: an estimate of what costs nothing may fall below nothing
+    assert latents.costly_units(np.array([[0.0, 0.0, -1.0], [0.01, 0.03, 0.4]])) == 1
+    with pytest.raises(ValueError, match="no items"):
+        latents.costly_units(np.zeros((0, 3)))

@@ -12,9 +12,11 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec, ValueKind, class_condition
-from ficta.compute.noise import LATENT_BLOCK
+from ficta.compute.noise import LATENT_BLOCK, Noise
 from ficta.losses.elbo import gaussian_kl_nats
+from ficta.models.family import Batch
 from ficta.models.fitted import Flow, Mixture
+from ficta.models.ladder import Ladder
 from ficta.models.priors import Prior, PriorSettings, Stack, StandardNormal, VampPrior
 from ficta.models.registry import build
 from ficta.models.vae import Vae
@@ -348,12 +350,6 @@ def test_a_stack_draws_its_latents_from_the_numbers_in_order() -> None:
     assert found.item() == pytest.approx(-12 + 100 / math.sqrt(2), rel=1e-5)
 
 
-def test_posterior_means_of_the_upper_layers_come_from_those_below() -> None:
-    second, third = chain().means(torch.tensor([[1.1], [-2.2]]))
-    torch.testing.assert_close(second, torch.tensor([[-1.0], [2.0]]))
-    torch.testing.assert_close(third, torch.tensor([[-0.4], [0.8]]))
-
-
 @pytest.mark.parametrize(
     ("settings", "wanted", "counts"),
     [
@@ -373,10 +369,40 @@ def test_settings_build_the_prior_that_they_name(
     if isinstance(built, VampPrior):
         assert built.raw.shape == (7, 3)
     if isinstance(built, Stack):
-        assert [mean.shape for mean in built.means(numbers(1, 6, 3))] == [(6, 4), (6, 2)]
+        assert built.above == (4, 2)
 
 
 @pytest.mark.parametrize("settings", [{"kind": "stack", "above": ()}, {"inputs": 0}, {"kind": "vmap"}])
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"model\.prior"):
         PriorSettings.read(settings, "model.prior")
+
+
+def test_layers_of_a_stack_cost_together_what_all_latents_do() -> None:
+    torch.manual_seed(0)
+    stack = Stack(3, (2, 4), MlpSettings(hidden=(5,)))
+    mean, log_variance, z, noise = (torch.randn(6, size) for size in (3, 3, 3, stack.auxiliary))
+    found = stack.layer_nats(mean, log_variance, z, noise)
+    assert [each.shape for each in found] == [(6, 3), (6, 2), (6, 4)]
+    own = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(1)
+    torch.testing.assert_close(sum(each.sum(1) for each in found), own - stack.log_density(z, noise))
+
+
+def test_layers_of_a_ladder_cost_together_what_its_bound_says() -> None:
+    torch.manual_seed(0)
+    built = build("ladder", {"latent_dims": [3, 2]}, ROW)
+    batch = Batch(torch.randn(6, *ROW.shape), None, torch.tensor(0), Noise.whole(1, "cpu", 6))
+    again = Batch(batch.data, None, torch.tensor(0), Noise.whole(1, "cpu", 6))
+    assert isinstance(built, Ladder)
+    found = built.layer_nats(batch)
+    assert [each.shape for each in found] == [(6, 3), (6, 2)]
+    torch.testing.assert_close(sum(each.sum(1) for each in found).detach(), built.bound(again).terms["kl_nats"])
+
+
+def test_a_stack_begins_calm() -> None:
+    torch.manual_seed(0)
+    stack = Stack(64, (32, 16, 8, 4), MlpSettings(hidden=(200,), activation="silu"))
+    z = torch.randn(500, 64)
+    with torch.no_grad():
+        nats = stack.layer_nats(torch.zeros_like(z), torch.zeros_like(z), z, torch.randn(500, stack.auxiliary))
+    assert sum(float(each.sum(1).mean()) for each in nats) < 200  # with the usual weights it is above 10,000

@@ -17,8 +17,8 @@ from ficta.evaluate.ground import OTHER_LABELS, Ground
 from ficta.evaluate.result import Result
 from ficta.evaluate.sources import Source
 from ficta.metrics.intervals import Estimate, bootstrap_mean
-from ficta.metrics.latents import active_units
-from ficta.models.family import Batch, Bounds, Layered, Weighs
+from ficta.metrics.latents import active_units, costly_units
+from ficta.models.family import Batch, Bounds, Encodes, Layered, Weighs
 from ficta.runs.run import Run
 
 CHUNK = 256
@@ -104,16 +104,22 @@ def _result(
 
 
 def _active(ground: Ground, run: Run, family: Layered, protocol: Mapping[str, object]) -> Iterator[Result]:
-    """Latents that say anything, of each layer."""
+    """Latents that say anything; where they form layers, of each layer."""
     begun, count = time.perf_counter(), len(ground.heldout)
     with run.inference():
         batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
-        found = [[mean.float().cpu().numpy() for mean in family.layers(each.data, each.condition)] for each in batches]
-    layers = [np.concatenate(means) for means in zip(*found, strict=True)]
-    seconds = (time.perf_counter() - begun) / len(layers)
-    for number, means in enumerate(layers, 1):
-        called = "active-units" if len(layers) == 1 else f"active-units(layer {number})"
-        yield Result(called, Estimate(active_units(means), None, None), "", "", count, "none", seconds, protocol)
+        nats = [[layer.float().cpu().numpy() for layer in family.layer_nats(each)] for each in batches]
+        found = {
+            f"active-units(layer {number})": costly_units(np.concatenate(parts))
+            for number, parts in enumerate(zip(*nats, strict=True), 1)
+        }
+        if not found and isinstance(family, Encodes):
+            batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
+            means = [family.encode(each.data, each.condition).float().cpu().numpy() for each in batches]
+            found = {"active-units": active_units(np.concatenate(means))}
+    seconds = (time.perf_counter() - begun) / len(found)
+    for called, active in found.items():
+        yield Result(called, Estimate(active, None, None), "", "", count, "none", seconds, protocol)
 
 
 def _why_not_weighted(run: Run, values: str) -> str:

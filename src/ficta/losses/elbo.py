@@ -71,8 +71,8 @@ def negative_elbo(nll_nats: Tensor, kl_nats: Tensor, beta: float | Tensor = 1.0)
     return nll_nats + beta * kl_nats
 
 
-def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Log-density of a diagonal Gaussian, in nats, summed over the last axis.
+def gaussian_nats(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Minus the log-density of Gaussians, of each latent.
 
     Args:
         z: float (..., D).
@@ -80,10 +80,15 @@ def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
         log_variance: float, broadcasts to (..., D).
 
     Returns:
-        nats, float (...).
+        nats, float (..., D).
     """
     squares = (z - mean).square() * torch.exp(-log_variance)
-    return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+    return 0.5 * (squares + log_variance + math.log(2 * math.pi))
+
+
+def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log-density of a diagonal Gaussian, in nats, summed over the last axis: float (..., D) => float (...)."""
+    return -gaussian_nats(z, mean, log_variance).sum(-1)
 
 
 def gaussian_log_densities(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

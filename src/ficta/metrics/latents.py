@@ -11,6 +11,7 @@ from scipy.stats import entropy
 from ficta.metrics.arrays import checked
 
 ACTIVE_VARIANCE = 0.01
+ACTIVE_NATS = 0.01  # likewise, of what they cost
 TREES = 100
 LEAF_SHARE = 0.01  # of the items in a leaf at least: smaller ones fit noise, and noise makes all latents look important
 
@@ -45,6 +46,26 @@ def active_units(means: np.ndarray) -> int:
     if len(means) < 2:
         raise ValueError(f"{len(means)} items; a variance needs two")
     return int((means.var(0, ddof=1) > ACTIVE_VARIANCE).sum())
+
+
+def costly_units(nats: np.ndarray) -> int:
+    """Number of latents of a layer that say anything beyond what those above it do, by what they cost.
+
+    The spread of a posterior mean says nothing there, as a layer whose prior is learnt has no scale of its own.
+
+    Args:
+        nats: log q(z|...) / p(z|...) of a draw of each latent, float (n, D), n >= 1.
+
+    Returns:
+        How many of the D cost more than 0.01 nats on average.
+
+    Raises:
+        ValueError: no item, or NaN.
+    """
+    nats = checked(nats)
+    if not len(nats):
+        raise ValueError("no items; a mean needs one")
+    return int((nats.mean(0) > ACTIVE_NATS).sum())
 
 
 def mutual_information_gap(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> float:

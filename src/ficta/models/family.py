@@ -174,10 +174,13 @@ class Reconstructs(Protocol):
 
 @runtime_checkable
 class Layered(Protocol):
-    """A family whose latents form layers, one or more."""
+    """A family whose latents may form layers."""
 
-    def layers(self, x: Tensor, condition: Tensor | None = None) -> Sequence[Tensor]:
-        """Posterior mean of each layer, lowest first, given the means above or below it: float (B, its size) each."""
+    def layer_nats(self, batch: Batch) -> Sequence[Tensor]:
+        """Log q / p of a draw of each latent given the layers beside it, float (B, size of the layer), lowest first.
+
+        Nothing where there is a single layer.
+        """
 
 
 @runtime_checkable

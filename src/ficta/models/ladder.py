@@ -18,6 +18,7 @@ from ficta.losses.elbo import (
     free_bits,
     gaussian_kl_nats,
     gaussian_log_density,
+    gaussian_nats,
     negative_elbo,
     reparameterise,
 )
@@ -150,15 +151,18 @@ class Ladder(Family):
         """A draw from each posterior."""
         return torch.cat([layer.number for layer in self._infer(batch)], 1)
 
-    def layers(self, x: Tensor, condition: Tensor | None = None) -> Sequence[Tensor]:
-        """Posterior mean of each layer, lowest first, given the means above it."""
-        features = self._features(x, condition)
-        zeros = [x.new_zeros(len(x), size) for size in self.dims]
-        return [layer.number for layer in self._down(features, zeros)]
+    def layer_nats(self, batch: Batch) -> Sequence[Tensor]:
+        """Log q / p of a draw of each latent, lowest layer first."""
+        return [
+            gaussian_nats(layer.z, layer.mean_p, layer.log_variance_p)
+            - gaussian_nats(layer.z, layer.mean_q, layer.log_variance_q)
+            for layer in self._infer(batch)
+        ]
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Posterior means of all layers."""
-        return torch.cat(list(self.layers(x, condition)), 1)
+        """Posterior mean of each layer given the means above it."""
+        zeros = [x.new_zeros(len(x), size) for size in self.dims]
+        return torch.cat([layer.number for layer in self._down(self._features(x, condition), zeros)], 1)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Expected data given a latent."""

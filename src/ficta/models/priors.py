@@ -15,7 +15,13 @@ from ficta.base.seeds import mix
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import choices, latents
-from ficta.losses.elbo import gaussian_kl_nats, gaussian_log_densities, gaussian_log_density, reparameterise
+from ficta.losses.elbo import (
+    gaussian_kl_nats,
+    gaussian_log_densities,
+    gaussian_log_density,
+    gaussian_nats,
+    reparameterise,
+)
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
 from ficta.nets.parts import LOUD
 
@@ -170,13 +176,23 @@ class Stack(Prior):
             z = reparameterise(*halves(down(z)), number)
         return z
 
-    def means(self, z: Tensor) -> list[Tensor]:
-        """Posterior means of the upper layers given latents float (B, latent_dim), each from the mean below it."""
+    def layer_nats(self, mean: Tensor, log_variance: Tensor, z: Tensor, noise: Tensor) -> list[Tensor]:
+        """Log q / p of each latent, (B, size of the layer), lowest layer first.
+
+        Args:
+            mean: of the lowest posteriors, float (B, latent_dim).
+            log_variance: of the lowest posteriors, float (B, latent_dim).
+            z: draws from them, float (B, latent_dim).
+            noise: that the upper layers are drawn by, float (B, auxiliary).
+        """
         found = []
-        for up in self.up:
-            z = halves(up(z))[0]
-            found.append(z)
-        return found
+        for up, down, number in zip(self.up, self.down, torch.split(noise, list(self.above), 1), strict=True):
+            upper = halves(up(z))
+            above = reparameterise(*upper, number)
+            found.append(gaussian_nats(z, *halves(down(above))) - gaussian_nats(z, mean, log_variance))
+            z, (mean, log_variance) = above, upper
+        zero = z.new_zeros(())
+        return [*found, gaussian_nats(z, zero, zero) - gaussian_nats(z, mean, log_variance)]
 
 
 def halves(raw: Tensor) -> tuple[Tensor, Tensor]:

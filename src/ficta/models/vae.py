@@ -164,10 +164,12 @@ class Vae(Family):
         """A draw from each posterior."""
         return self._draw(batch, 1).z[:, 0]
 
-    def layers(self, x: Tensor, condition: Tensor | None = None) -> Sequence[Tensor]:
-        """Posterior mean of each layer of latents, lowest first: one, but for those of a stack."""
-        mean = self.encode(x, condition)
-        return [mean, *(self.prior.means(mean) if isinstance(self.prior, Stack) else ())]
+    def layer_nats(self, batch: Batch) -> Sequence[Tensor]:
+        """Log q / p of a draw of each latent of a stack, lowest layer first."""
+        if not isinstance(self.prior, Stack):
+            return ()
+        drawn = self._draw(batch, 1)
+        return self.prior.layer_nats(drawn.mean, drawn.log_variance, drawn.z[:, 0], drawn.noise[:, 0])
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Expected data given a latent."""
