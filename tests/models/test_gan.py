@@ -12,6 +12,7 @@ from ficta.compute.noise import Noise
 from ficta.models.family import Batch, Bounds, Decodes, Encodes, SampleSettings
 from ficta.models.gan import Gan
 from ficta.models.registry import build
+from ficta.nets.parts import LOUD
 
 ROW = Spec(("column",), (4,), "continuous")
 LABELLED = Spec(("column",), (4,), "continuous", condition=class_condition(("a", "b", "c")))
@@ -113,7 +114,7 @@ def test_logit_of_a_class_is_its_own_and_the_common_one() -> None:
 def test_fakes_are_asked_for_the_classes_of_the_batch() -> None:
     family = gan({"output": "linear"}, LABELLED)
     labels = torch.tensor([2, 0, 1])
-    fakes = family.generator(Noise.whole(0, "cpu", 3).normal(3), torch.eye(3)[labels])
+    fakes = family.generator(Noise.whole(0, "cpu", 3).normal(3), LOUD * torch.eye(3)[labels])
     expected = family.logits(fakes, labels)
     found = family.discriminator_loss(batch(torch.zeros(3, 4), labels)).terms["fake_logit"]
     torch.testing.assert_close(found, expected.detach())

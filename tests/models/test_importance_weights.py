@@ -31,7 +31,7 @@ class Affine(nn.Module):
         self.biases, self.shape = biases, shape
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        bias = self.biases[0] if label is None else label @ self.biases
+        bias = self.biases[0] if label is None else label @ self.biases / label.sum(1, keepdim=True)
         return (self.linear(x.flatten(1)) + bias).unflatten(1, self.shape)
 
 
