@@ -39,6 +39,14 @@ def test_slices_put_together_are_the_whole(key: int, rows: list[int]) -> None:
         assert torch.equal(torch.cat([part[kind] for part in parts]), numbers)
 
 
+def test_shared_numbers_are_those_of_the_whole_in_every_part() -> None:
+    whole = Noise.whole(3, CPU, 7).fork("restart").uniform(2)
+    for start, rows in ((0, 4), (4, 3)):
+        part = Noise(3, CPU, 7, start, rows)
+        assert torch.equal(part.fork("restart").shared().uniform(2), whole)
+        assert torch.equal(part.fork("restart").uniform(2), whole[start : start + rows])
+
+
 def test_shapes_and_ranges() -> None:
     noise = Noise.whole(1, "cpu", 4000)
     normal, uniform, integers = noise.normal(2, 3), noise.uniform(2), noise.integers(5)

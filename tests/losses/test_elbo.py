@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
@@ -16,6 +16,7 @@ from ficta.losses.elbo import (
     doubly_reparameterised_nats,
     free_bits,
     gaussian_kl_nats,
+    gaussian_log_densities,
     gaussian_log_density,
     importance_weighted_nats,
     negative_elbo,
@@ -153,6 +154,59 @@ def test_log_density_of_the_standard_normal_broadcasts() -> None:
     zero = torch.zeros((), dtype=torch.float64)
     # -1/2 (4 + ln 2 pi) - 1/2 (1 + ln 2 pi)
     assert gaussian_log_density(row(2, -1), zero, zero).item() == pytest.approx(-2.5 - math.log(2 * math.pi), rel=1e-14)
+
+
+def each_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Of each latent under each Gaussian, one by one."""
+    return torch.stack([gaussian_log_density(z, *pair) for pair in zip(mean, log_variance, strict=True)], -1)
+
+
+def test_log_densities_worked_on_paper() -> None:
+    # latent (1, 2); N((0, 0), (1, 1)): -5/2 - ln 2 pi; N((1, 0), (1/4, 4)): -1/2 (0 + 4/4 + ln 1/4 + ln 4) - ln 2 pi
+    mean, log_variance = torch.cat([row(0, 0), row(1, 0)]), torch.cat([row(0, 0), row(-2 * LN2, 2 * LN2)])
+    found = gaussian_log_densities(row(1, 2), mean, log_variance)
+    assert (found + math.log(2 * math.pi)).tolist() == [pytest.approx([-2.5, -0.5], rel=1e-14)]
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 4), (2, 3, 4)])
+def test_log_densities_are_scipys(shape: tuple[int, ...]) -> None:
+    z, mean, log_variance = numbers(1, *shape, 3), numbers(2, 5, 3), numbers(3, 5, 3)
+    found = gaussian_log_densities(z, mean, log_variance)
+    assert found.shape == (*shape, 5)
+    for which in range(5):
+        reference = multivariate_normal(mean[which].numpy(), log_variance[which].exp().diag().numpy()).logpdf(z.numpy())
+        torch.testing.assert_close(found[..., which], torch.from_numpy(reference), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found, each_density(z, mean, log_variance), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("log_variance", "size"), [(-20, 1), (-20, 10), (-10, 100), (0, 10_000), (20, 1000)])
+def test_log_densities_of_narrow_and_far_gaussians(log_variance: float, size: float, dtype: torch.dtype) -> None:
+    # latents near the means of Gaussians, where squares of some (size / deviation)^2 cancel
+    mean, logs = size * numbers(1, 4, 20), torch.full((4, 20), float(log_variance), dtype=torch.float64)
+    z = mean + math.exp(log_variance / 2) * numbers(2, 3, 4, 20)
+    given = [each.to(dtype) for each in (z, mean, logs)]
+    found = gaussian_log_densities(*given)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), each_density(*(each.double() for each in given)), rtol=1e-5, atol=1e-2)
+
+
+def test_gradients_of_log_densities_are_right() -> None:
+    arguments = [each.requires_grad_() for each in (numbers(1, 2, 3, 4), numbers(2, 5, 4), numbers(3, 5, 4))]
+    assert torch.autograd.gradcheck(gaussian_log_densities, arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_densities_and_their_gradients_have_the_dtype_of_what_is_given(dtype: torch.dtype) -> None:
+    arguments = [each.to(dtype).requires_grad_() for each in (numbers(1, 2, 3, 4), numbers(2, 5, 4), numbers(3, 5, 4))]
+    found = gaussian_log_densities(*arguments)
+    assert found.dtype == dtype
+    gradients = torch.autograd.grad(found.sum(), arguments)
+    assert [gradient.dtype for gradient in gradients] == [dtype] * 3
+    wide = [each.detach().double().requires_grad_() for each in arguments]
+    exact = torch.autograd.grad(each_density(*wide).sum(), wide)
+    for gradient, right in zip(gradients, exact, strict=True):
+        torch.testing.assert_close(gradient, right.to(dtype))
 
 
 @pytest.mark.parametrize(

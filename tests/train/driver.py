@@ -93,14 +93,15 @@ def run(job: dict, number: int) -> dict:
             finally:
                 os._exit(99)
         pids.append(pid)
-    left, codes, sent = dict(enumerate(pids)), {}, False
+    left, codes, peaks, sent = dict(enumerate(pids)), {}, {}, False
     pause = random.Random(number).uniform(0, 0.005)
     ends = time.monotonic() + PATIENCE_SECONDS
     while left:
         for rank, pid in list(left.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, used = os.wait4(pid, os.WNOHANG)
             if done:
                 codes[rank] = os.waitstatus_to_exitcode(status)
+                peaks[rank] = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
                 del left[rank]
         seen = int.from_bytes(boards[0][SEEN], "little")
         due = (job.get("until") and seen >= job["until"]) or boards[0][SAVING] == b"\1"
@@ -118,7 +119,8 @@ def run(job: dict, number: int) -> dict:
         time.sleep(0.0005)
     text = output.read_text()
     output.unlink()
-    return {"codes": [codes[rank] for rank in range(ranks)], "seen": seen, "text": text}
+    codes, peaks = ([each[rank] for rank in range(ranks)] for each in (codes, peaks))
+    return {"codes": codes, "peak_bytes": peaks, "seen": seen, "text": text}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 from ficta.compute import tensors
 from ficta.runs.folder import RunFolder
 
-SIDES = {"vae": ("encoder", "decoder"), "gan": ("generator", "discriminator")}
+SIDES = {"vae": ("encoder", "decoder"), "vqvae": ("encoder", "decoder"), "gan": ("generator", "discriminator")}
 
 
 def command(name: str, out: Path, *settings: str, batch: int = 16) -> list[str]:
@@ -37,6 +37,11 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path, in_process
         "vae": ["train.clip_norm=1", "train.accumulate=2", "model.optimiser.epsilon=1e-3"],
         "gan": ["model.r1_every=4", "data.conditional=true", "train.decay=linear"]
         + [f"model.{side}.epsilon=1e-3" for side in sides],
+        "vqvae": [
+            *("train.samples=128", "model.codes=12", "model.code_dim=3", "model.restart_share=0.5"),
+            *("model.prior.width=8", "model.prior.heads=2"),
+            *("model.optimiser.epsilon=1e-3", "model.prior_optimiser.epsilon=1e-3"),
+        ],
     }
     jobs = []
     for name, settings in cases.items():
@@ -46,7 +51,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path, in_process
             {"argv": [*command(name, tmp_path / f"{name}-launched", *settings), "--devices", "2"]},
         ]
     outcomes = in_processes(*jobs)
-    assert [each["codes"] for each in outcomes] == [[0], [0, 0], [0]] * 2, [each["text"] for each in outcomes]
+    assert [each["codes"] for each in outcomes] == [[0], [0, 0], [0]] * len(cases), [each["text"] for each in outcomes]
     for name in cases:
         alone, together, ours = (weights(tmp_path / f"{name}-{how}") for how in ("one", "two", "launched"))
         largest = max(float(value.abs().max()) for value in alone.values())

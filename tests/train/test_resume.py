@@ -14,9 +14,12 @@ import torch
 
 from ficta.base.errors import FictaError, UsageError
 from ficta.compute import tensors
+from ficta.models.registry import FAMILIES
+from ficta.nets.build import NetworkSettings
 from ficta.runs.folder import RunFolder
 from ficta.train import loop
 from stopping import StopAt, StoppedError
+from table_making import write_orders
 
 SCHEDULED = ["train.samples=480", "train.reports=5", "train.warmup_samples=64", "train.decay=cosine"]
 CASES = {
@@ -27,6 +30,21 @@ CASES = {
     "gan": ["gan", *SCHEDULED, "model.r1_every=4"],
     "gan-conditional": ["gan", *SCHEDULED, "data.conditional=true", "train.ema_samples=200", "train.clip_norm=5"],
 }
+
+# every family, and variants with state or schedules of their own
+EVERY: dict[str, list[str]] = {
+    **{name: [name] for name in FAMILIES},
+    "vae-vamp": ["vae", "model.prior.kind=vamp", "model.prior.inputs=5"],
+    "vae-stack": ["vae", "model.prior.kind=stack", "model.prior.above=[3, 2]", "model.prior.network.hidden=[12]"],
+    "vae-total-correlation": ["vae", "model.total_correlation=4"],
+    "vae-rising": ["vae", "model.beta_samples=200", "model.capacity_nats=5", "model.capacity_samples=120"],
+    "vqvae-accumulated": ["vqvae", "train.accumulate=2", "train.batch=4", "train.keep=best"],
+}
+SMALL_CODES = ["model.codes=16", "model.prior.width=8", "model.prior.layers=1", "model.prior.heads=2"]
+# reports at 40, 80, 120 and 160 samples, states at 24, 48, 72 and so on
+BRIEF = ["train.batch=8", "train.samples=160", "train.reports=4", "train.save_every_samples=24", "train.decay=cosine"]
+BRIEF += ["data.conditional=true", "train.precision=float32", "train.layout=channels_last", "train.compile=false"]
+STOPPED_AT = 100  # past the state at 96 samples, which lies between two reports
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +65,29 @@ def test_an_error_midway(
     train_small(name, parts, *settings, often)
     same_runs(whole, parts)
     assert [line["seen"] for line in RunFolder(parts).lines("history")] == [96, 192, 288, 384, 480]
+
+
+@pytest.mark.parametrize("data", ["digits", "orders"])
+@pytest.mark.parametrize("case", EVERY)
+def test_every_family_goes_on(
+    case: str,
+    data: str,
+    tmp_path: Path,
+    train_small: Callable[..., Path],
+    same_runs: Callable[[Path, Path], None],
+) -> None:
+    name, *settings = EVERY[case]
+    fields = FAMILIES[name].family.settings_type.model_fields
+    for field in (field for field, info in fields.items() if info.annotation is NetworkSettings):
+        settings += [f"model.{field}.conv.width=8", f"model.{field}.mlp.hidden=[12]"]
+    given = [*BRIEF, *settings, *(SMALL_CODES if name == "vqvae" else [])]
+    source = "digits" if data == "digits" else str(write_orders(tmp_path / "orders.csv", 120))
+    whole, parts = train_small(name, tmp_path / "whole", *given, data=source), tmp_path / "parts"
+    with pytest.raises(StoppedError):
+        train_small(name, parts, *given, data=source, watchers=[StopAt(STOPPED_AT)])
+    assert RunFolder(parts).latest_seen() == 96
+    train_small(name, parts, *given, data=source)
+    same_runs(whole, parts)
 
 
 def test_stopped_before_the_first_save_begins_anew(

@@ -102,13 +102,17 @@ def gradients_of(stepper: Stepper) -> list[list[Tensor]]:
 
 
 @pytest.mark.parametrize("clip", [{}, {"clip_norm": 0.5}])
-@pytest.mark.parametrize("name", ["vae", "gan"])
+@pytest.mark.parametrize("name", ["vae", "gan", "vqvae"])
 def test_two_accumulated_batches_are_one_of_twice_the_size(name: str, clip: dict[str, float]) -> None:
     spec = Spec(("channel", "height", "width"), (1, 8, 8), "continuous", 256, condition=class_condition(("a", "b")))
     data = np.tanh(numbers(100, 1, 8, 8))
     narrow = {"conv": {"width": 8}}
     if name == "vae":
         model = {"encoder": narrow, "decoder": narrow, "latent_dim": 3, "optimiser": {"epsilon": 1e-3}}
+    elif name == "vqvae":
+        prior = {"width": 8, "layers": 1, "heads": 2}
+        model = {"encoder": narrow, "decoder": narrow, "codes": 12, "code_dim": 3, "restart_share": 0.5, "prior": prior}
+        model |= {"optimiser": {"epsilon": 1e-3}, "prior_optimiser": {"epsilon": 1e-3}}
     else:
         sides = {"generator": narrow, "discriminator": narrow, "r1_every": 2}
         model = {**sides, **{f"{side}_optimiser": {"epsilon": 1e-3} for side in ("generator", "discriminator")}}
@@ -120,7 +124,7 @@ def test_two_accumulated_batches_are_one_of_twice_the_size(name: str, clip: dict
             steppers[-1].advance()
     parts, whole = steppers
     assert parts.seen == whole.seen == 6 * 32
-    for mine, other in zip(parts.family.parameters(), whole.family.parameters(), strict=True):
+    for mine, other in zip(parts.family.state_dict().values(), whole.family.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
     assert parts.take_means() == pytest.approx(whole.take_means(), rel=1e-3, abs=1e-5)
 

@@ -48,6 +48,10 @@ class Noise:
         """Independent numbers for another purpose in the same step."""
         return dataclasses.replace(self, key=mix(self.key, name))
 
+    def shared(self) -> Noise:
+        """The numbers of the whole step, the same for every process and micro-batch."""
+        return dataclasses.replace(self, start=0, rows=self.total)
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, float32 (rows, *shape)."""
         return self._mine(torch.randn(self.total, *shape, generator=self._generator, device=self.device))

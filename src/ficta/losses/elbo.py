@@ -100,7 +100,8 @@ def gaussian_log_densities(z: Tensor, mean: Tensor, log_variance: Tensor) -> Ten
         log_variance: float (K, D).
 
     Returns:
-        nats, in the dtype of ``z``, (..., K); what is in between is float64, as large squares cancel.
+        nats, in the dtype of ``z``, (..., K); what is in between is float64, as large squares cancel. What is left of
+        rounding is that of the sum of mean^2 / variance: 0.001 nats where means are 10 and log-variances -20.
     """
     precision = torch.exp(-log_variance.double())
     scaled = mean * precision

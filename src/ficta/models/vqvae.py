@@ -163,7 +163,7 @@ class VqVae(Family):
 
     def after_step(self, seen: Tensor, collectives: Collectives) -> None:
         """Move codes to the average of what they stand for; start those anew that stand for little."""
-        counts, sums, met = collectives.sum([self.met_counts, self.met_sums, self.met / collectives.ranks])
+        counts, sums, met = collectives.sum([self.met_counts, self.met_sums, self.met])
         keep = self.settings.decay
         self.counts.mul_(keep).add_(counts, alpha=1 - keep)
         self.sums.mul_(keep).add_(sums, alpha=1 - keep)
@@ -172,8 +172,8 @@ class VqVae(Family):
         self.counts.copy_(torch.where(dead[:, 0], mean, self.counts))
         self.sums.copy_(torch.where(dead, met * mean, self.sums))
         self.codes.copy_(self.sums / (self.counts[:, None] + LEAST))
-        self.met_counts.zero_()
-        self.met_sums.zero_()
+        for each in (self.met_counts, self.met_sums, self.met):
+            each.zero_()
 
     def reconstruct(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What the decoder makes of the symbols of samples: expected data, float (B, *spec.shape)."""
@@ -196,12 +196,15 @@ class VqVae(Family):
 
     @torch.no_grad()
     def _meet(self, found: Quantised, batch: Batch) -> None:
-        """Count what codes stood for, and keep some vectors at which codes may start anew."""
+        """Count what codes stood for, and keep those vectors of this part of the step at which codes may start anew."""
         symbols, vectors = found.symbols.flatten(), found.vectors.detach().flatten(0, 1)
         self.met_counts.index_add_(0, symbols, torch.ones_like(symbols, dtype=torch.float32))
         self.met_sums.index_add_(0, symbols, vectors)
-        order = batch.noise.fork("restart").uniform(self.places).flatten().argsort()
-        self.met.copy_(vectors[order[torch.arange(len(self.met), device=order.device) % len(order)]])
+        order = batch.noise.fork("restart").shared().uniform(self.places).flatten().argsort()
+        chosen = order[torch.arange(len(self.met), device=order.device) % len(order)]  # among all of the step
+        here = chosen - batch.noise.start * self.places
+        inside = (here >= 0) & (here < len(vectors))
+        self.met.add_(torch.where(inside[:, None], vectors[here.clamp(0, len(vectors) - 1)], 0.0))
 
     def _prior_nats(self, symbols: Tensor, condition: Tensor | None) -> Tensor:
         logits = self.prior(symbols, condition_vector(condition, self.classes))
