@@ -36,10 +36,10 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done
-	for script in intervals verdicts stacked evaluation table; do \
+	for script in intervals verdicts stacked evaluation table choosing; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; \
 	done
-	for job in nll weighted; do $(BIN)/python benchmarks/vaes.py $$job || exit 1; done
+	for job in nll weighted priors layers codes labels; do $(BIN)/python benchmarks/vaes.py $$job || exit 1; done
 	$(BIN)/python benchmarks/factors.py
 	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
