@@ -41,6 +41,7 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	done
 	for job in nll weighted priors layers codes labels; do $(BIN)/python benchmarks/vaes.py $$job || exit 1; done
 	$(BIN)/python benchmarks/factors.py
+	$(BIN)/python benchmarks/toys.py
 	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt
