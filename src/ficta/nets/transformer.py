@@ -14,6 +14,8 @@ from ficta.nets.parts import drawn
 
 SPREAD = 0.02  # of initial weights
 
+Known = tuple[Tensor, Tensor]
+
 
 class TransformerSettings(Settings):
     """A causal transformer."""
@@ -33,17 +35,18 @@ class Block(nn.Module):
         self.project, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Float (B, T, width) => the same, and keys and values of all symbols so far, (2, B, heads, T', width/heads).
+    def forward(self, x: Tensor, past: Known | None = None) -> tuple[Tensor, Known]:
+        """Float (B, T, width) => the same, and keys and values of all symbols so far, (B, heads, T', width/heads) each.
 
         With those of a ``past``, x is what follows it: one symbol.
         """
         parts = self.project(self.before_attention(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, here = parts[0], parts[1:]
-        known = here if past is None else torch.cat([past, here], 3)
-        attended = F.scaled_dot_product_attention(query, known[0], known[1], is_causal=past is None)
+        query, key, value = parts.unbind()  # whose gradients are put together at once; those of slices are added up
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        attended = _attend(query, key, value, causal=past is None)
         x = x + self.join(attended.transpose(1, 2).flatten(2))
-        return x + self.dense(self.before_dense(x)), known
+        return x + self.dense(self.before_dense(x)), (key, value)
 
 
 class Transformer(nn.Module):
@@ -80,7 +83,7 @@ class Transformer(nn.Module):
         Each is chosen by its number along the cumulated probabilities of logits / temperature; 0 takes the likeliest.
         """
         found: list[Tensor] = []
-        past: list[Tensor | None] = [None] * len(self.blocks)
+        past: list[Known | None] = [None] * len(self.blocks)
         x = self._start(len(uniform), condition)
         for place in range(self.length):
             x = x + self.places[place]
@@ -95,3 +98,12 @@ class Transformer(nn.Module):
         """What stands before the first symbol, float (count, 1, width)."""
         start = self.start.expand(count, 1, -1)
         return start if self.asked is None or condition is None else start + self.asked(condition)[:, None]
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Tensor:
+    """Attention; in float32 where a CPU needs its gradient, which takes it ten times as long in bf16."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not query.requires_grad:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    with torch.autocast("cpu", enabled=False):
+        found = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), is_causal=causal)
+    return found.to(query.dtype)
