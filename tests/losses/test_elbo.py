@@ -227,6 +227,15 @@ def test_importance_weighted_bound_far_below_the_least_number() -> None:
     assert importance_weighted_nats(row(-2000, -2000 + math.log(3))).item() == pytest.approx(2000 - LN2, rel=1e-14)
 
 
+def test_draws_too_light_to_alter_a_digit_get_no_gradient() -> None:
+    weights = torch.tensor([[0.0, -1.0, -39.0, -41.0, -95.0]], requires_grad=True)
+    found = importance_weighted_nats(weights)
+    assert found.item() == (math.log(5) - weights.logsumexp(1)).item()
+    (gradient,) = torch.autograd.grad(found.sum(), weights)
+    torch.testing.assert_close(gradient[0, :3], -weights[0].softmax(0)[:3], rtol=1e-5, atol=0)
+    assert (gradient[0, 3:] == 0).all()
+
+
 def test_one_draw_gives_the_negative_elbo() -> None:
     distortion, kl = numbers(1, 6).square(), numbers(2, 6)
     weighted = importance_weighted_nats(-(distortion + kl)[:, None])

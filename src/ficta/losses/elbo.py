@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+LIGHT_NATS = 40.0  # below the heaviest draw; e^-40 is less than the rounding of float64
+
 
 def gaussian_kl_nats(mean_q: Tensor, log_variance_q: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:
     """KL(q || p) between diagonal Gaussians, of each latent.
@@ -118,9 +120,12 @@ def importance_weighted_nats(log_weights: Tensor) -> Tensor:
         log_weights: log p(x, z) / q(z|x) of k latents drawn from q, in nats, float (B, k).
 
     Returns:
-        -log of the mean weight, nats, float (B,). Not averaged over samples; one draw gives the negative ELBO.
+        -log of the mean weight, nats, float (B,). Not averaged over samples; one draw gives the negative ELBO. Draws
+        lighter than the heaviest by more than ``LIGHT_NATS`` get no gradient.
     """
-    return math.log(log_weights.shape[1]) - log_weights.logsumexp(1)
+    # lighter draws alter no digit, but their gradients would be denormal numbers, with which a CPU is many times slower
+    light = log_weights < log_weights.detach().amax(1, keepdim=True) - LIGHT_NATS
+    return math.log(log_weights.shape[1]) - log_weights.masked_fill(light, -math.inf).logsumexp(1)
 
 
 def doubly_reparameterised_nats(log_weights: Tensor, z: Tensor) -> Tensor:
