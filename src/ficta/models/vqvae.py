@@ -191,7 +191,7 @@ class VqVae(Family):
     def _quantise(self, x: Tensor) -> Quantised:
         vectors = self.encoder(x).float().flatten(2).transpose(1, 2)
         flat = vectors.detach().flatten(0, 1)
-        symbols = torch.cdist(flat, self.codes).argmin(1).view(vectors.shape[:2])
+        symbols = torch.cdist(flat, self.codes).min(1).indices.view(vectors.shape[:2])
         return Quantised(vectors, symbols, self.codes[symbols])
 
     @torch.no_grad()
