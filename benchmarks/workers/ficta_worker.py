@@ -16,9 +16,11 @@ from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from networks import NETWORKS  # noqa: E402
 
 import ficta  # noqa: E402
 from ficta.api import recipe_for  # noqa: E402
+from ficta.compute import device as machine  # noqa: E402
 from ficta.compute.collectives import Collectives  # noqa: E402
 from ficta.data.dataset import Dataset  # noqa: E402
 from ficta.data.ingest import ingest  # noqa: E402
@@ -28,14 +30,19 @@ from ficta.train import session  # noqa: E402
 from ficta.train.recipe import Recipe  # noqa: E402
 from ficta.train.stepper import Stepper  # noqa: E402
 
+EPOCHS = 10  # planned; with many more, what is slow would be compiled, which takes minutes
+
 
 def prepared(network: str, data: Path, batch: int, precision: str, seed: int) -> tuple[Stepper, Recipe, Dataset]:
     """What a new run has before its first step."""
-    train = {"batch": batch, "device": "cpu"} | ({} if precision == "auto" else {"precision": precision})
+    train = {"batch": batch, "device": "cpu", "epochs": EPOCHS, "ema_samples": 0}  # no average, as elsewhere
+    train |= {} if precision == "auto" else {"precision": precision}
     data_settings = {"validation": 0.0, "test": 0.0}  # all samples are trained on, as elsewhere
-    settings = {"seed": seed, "data": data_settings, "train": train}
-    recipe = recipe_for(network, str(data), settings)
+    asked = NETWORKS[network]
+    settings = {"seed": seed, "data": data_settings, "model": asked.model, "train": train}
+    recipe = recipe_for(asked.name, str(data), settings)
     dataset = ingest(recipe.data)
+    machine.keep_freed_memory()  # as a training does
     ready = session.prepare(recipe, dataset, None, torch.device("cpu"), Collectives(), None)
     return ready.stepper, ready.recipe, dataset
 

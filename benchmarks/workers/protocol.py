@@ -50,7 +50,7 @@ class Work:
 def arguments(*options: str) -> argparse.Namespace:
     """The command line that all workers understand, and switches of this one."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--network", choices=("article-vae", "article-gan"), required=True)
+    parser.add_argument("--network", required=True, help="as bench.py calls it")
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--data", type=Path, required=True, help=".npy of uint8 (n, 28, 28)")

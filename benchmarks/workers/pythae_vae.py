@@ -59,7 +59,7 @@ def main() -> None:
     if asked.network != "article-vae":
         raise SystemExit("pythae has no plain GAN")
     torch.manual_seed(asked.seed)
-    pictures = pictures_of(asked.data, asked.network)
+    pictures = pictures_of(asked.data)
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT_DIM, reconstruction_loss="bce")
     model = VAE(config, encoder=Encoder(), decoder=Decoder())
     folder = tempfile.TemporaryDirectory()

@@ -10,10 +10,10 @@ import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 
 import torch  # noqa: E402
+from networks import NETWORKS  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
-from torch_networks import count, discriminator, encoder, pictures_of, upward  # noqa: E402
-from torch_steps import gan_step, vae_step  # noqa: E402
+from torch_networks import count, pictures_of  # noqa: E402
 
 
 def endless(loader: DataLoader) -> Iterator[Tensor]:
@@ -27,10 +27,11 @@ def main() -> None:
     """Take the first step, then serve."""
     asked = arguments()
     torch.manual_seed(asked.seed)
-    pictures = pictures_of(asked.data, asked.network)
     is_vae = asked.network == "article-vae"
-    below, maker = (encoder() if is_vae else discriminator()), upward()
-    step = vae_step(below, maker) if is_vae else gan_step(maker, below)
+    network = NETWORKS[asked.network]
+    pictures = pictures_of(asked.data, network.signed)
+    model = network.build()
+    step = network.step(model)
     batches = endless(DataLoader(TensorDataset(pictures), asked.batch, shuffle=True, drop_last=True))
 
     def train(samples: int) -> tuple[float, float]:
@@ -44,16 +45,16 @@ def main() -> None:
     def sample(n: int, batch: int) -> Tensor:
         last = torch.sigmoid if is_vae else torch.tanh
         sizes = [min(batch, n - first) for first in range(0, n, batch)]
-        return torch.cat([last(maker(torch.randn(size, LATENT_DIM))) for size in sizes])
+        return torch.cat([last(model.decoder(torch.randn(size, LATENT_DIM))) for size in sizes])
 
     @torch.no_grad()
     def encode(n: int, batch: int) -> Tensor:
-        return torch.cat([below(part)[:, :LATENT_DIM] for part in pictures[:n].split(batch)])
+        return torch.cat([model.encoder(part)[:, :LATENT_DIM] for part in pictures[:n].split(batch)])
 
     train(asked.batch)
     serve(
         Work(
-            parameters=count(below, maker),
+            parameters=count(model),
             packages=("torch", "numpy"),
             train=train,
             sample=sample,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,15 +25,15 @@ def trunk() -> nn.Sequential:
     )
 
 
-def encoder() -> nn.Sequential:
+def encoder(outputs: int = 2 * LATENT_DIM) -> nn.Sequential:
     """Pictures => mean and log-variance of the latents, side by side."""
-    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 16), nn.ReLU(), nn.Linear(16, 2 * LATENT_DIM))
+    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 16), nn.ReLU(), nn.Linear(16, outputs))
 
 
-def upward() -> nn.Sequential:
+def upward(latent_dim: int = LATENT_DIM) -> nn.Sequential:
     """Latents => pictures before their last activation: VAE's decoder and GAN's generator alike."""
     return nn.Sequential(
-        nn.Linear(LATENT_DIM, 7 * 7 * 64),
+        nn.Linear(latent_dim, 7 * 7 * 64),
         nn.ReLU(),
         nn.Unflatten(1, (64, 7, 7)),
         nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1),
@@ -43,9 +44,9 @@ def upward() -> nn.Sequential:
     )
 
 
-def discriminator() -> nn.Sequential:
-    """Pictures => one logit."""
-    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, 1))
+def discriminator(outputs: int = 1) -> nn.Sequential:
+    """Pictures => one logit, or features."""
+    return nn.Sequential(trunk(), nn.Linear(7 * 7 * 64, outputs))
 
 
 def wide_discriminator() -> nn.Sequential:
@@ -70,7 +71,7 @@ def count(*networks: nn.Module) -> int:
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
-def pictures_of(path: str, network: str) -> Tensor:
-    """All pictures, float32 (n, 1, 28, 28): in [0, 1] for the VAE, in [-1, 1] for the GAN."""
+def pictures_of(path: Path, signed: bool = False) -> Tensor:
+    """All pictures, float32 (n, 1, 28, 28), in [0, 1], or in [-1, 1] as a GAN has them."""
     scaled = torch.from_numpy(np.load(path)).float().unsqueeze(1) / 255
-    return scaled if network == "article-vae" else scaled * 2 - 1
+    return scaled * 2 - 1 if signed else scaled

@@ -57,13 +57,20 @@ def forward(layers: tuple[Layer, ...]) -> int:
     return sum(layer.operations for layer in layers)
 
 
-def parameters(network: str) -> int:
-    """Weights that training changes; what a worker reports must equal it, else it trains something else."""
+def parameters(network: str) -> int | None:
+    """Weights that training changes; what a worker reports must equal it, else it trains something else.
+
+    None of a network that is not counted here.
+    """
+    if network not in NETWORKS:
+        return None
     return sum(layer.parameters for layers in NETWORKS[network] for layer in layers)
 
 
-def operations(network: str, what: str) -> int:
-    """Operations per sample of ``train``, ``sample``, ``latency`` or ``encode``."""
+def operations(network: str, what: str) -> int | None:
+    """Operations per sample of ``train``, ``sample``, ``latency`` or ``encode``; None likewise."""
+    if network not in NETWORKS:
+        return None
     below, above = NETWORKS[network]
     if what != "train":
         return forward(below if what == "encode" else above)

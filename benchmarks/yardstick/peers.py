@@ -26,11 +26,13 @@ class Peer:
     jit: bool = False
 
     def start(self, session: Session) -> Worker:
-        """Start it and check that it trains the network of the session."""
+        """Start it, and check that it trains the network of the session where that is counted layer by layer."""
         options = ["--network", session.network, "--batch", str(session.batch), "--data", str(session.data)]
         options += ["--precision", self.precision, *(["--jit"] if self.jit else [])]
-        worker = Worker(self.script, self.python, options, processes.environment(session.data.parent))
-        if worker.ready["parameters"] != operations.parameters(session.network):
+        threads = 1 if session.kind == "quick" else None  # two wait for each other wherever something else runs
+        worker = Worker(self.script, self.python, options, processes.environment(session.data.parent, threads))
+        counted = operations.parameters(session.network)
+        if counted is not None and worker.ready["parameters"] != counted:
             worker.close()
             raise SystemExit(f"{self.script} trains another network: {worker.ready['parameters']} weights")
         return worker
@@ -41,7 +43,7 @@ class Session:
     """Some rows for which the same processes serve.
 
     Attributes:
-        network: a preset.
+        network: in the table of ``workers/networks.py``.
         batch: of training.
         kind: ``float32``, ``best`` or ``quick``.
         peers: by name, in the order of their turns; a tuple holds variants of which the fastest takes part.
@@ -78,6 +80,13 @@ def peers_of(kind: str) -> dict[str, tuple[Peer, ...]]:
         "pythae": (Peer("pythae_vae.py"),),
         "PyTorch loop": (Peer("torch_loop.py"),),
     }
+
+
+def check_alike(workers: Mapping[str, Worker]) -> None:
+    """Refuse to compare networks with different numbers of weights."""
+    weights = {peer: worker.ready["parameters"] for peer, worker in workers.items()}
+    if len(set(weights.values())) > 1:
+        raise SystemExit(f"these train different networks, by their numbers of weights: {weights}")
 
 
 def fastest(variants: tuple[Peer, ...], session: Session) -> tuple[Worker, Peer, dict[str, float | str]]:

@@ -130,11 +130,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def environment(scratch: Path) -> dict[str, str]:
-    """What every worker gets: as many threads as there are cores, and a cache of data apart from the user's."""
-    cores = str(cores_here())
+def environment(scratch: Path, threads: int | None = None) -> dict[str, str]:
+    """What every worker gets: threads, without a number as many as there are cores, and a cache of data of its own."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return dict.fromkeys(names, cores) | {"FICTA_CACHE": str(scratch / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+    return dict.fromkeys(names, str(threads or cores_here())) | {
+        "FICTA_CACHE": str(scratch / "cache"),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
 
 
 def cores_here() -> int:
