@@ -18,6 +18,7 @@ from evidence import DATA, keep, train, training_facts
 
 import ficta
 from ficta.base.progress import silent
+from ficta.base.words import WITH_PRIOR
 from ficta.compute.noise import Noise
 from ficta.data.ingest import ingest
 from ficta.evaluate.likelihood import importance_weighted
@@ -79,7 +80,7 @@ def test_items(run: ficta.Run) -> SplitSource:
 def judged(run: ficta.Run, measures: Sequence[str], priors: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """Measures of a run's samples, by prior."""
     found = {row["name"]: row["value"] for row in run.evaluate(n=JUDGED, priors=list(priors))}
-    ends = {TRAINED: "", **{prior: f" with prior {prior}" for prior in priors}}
+    ends = {TRAINED: "", **{prior: f"{WITH_PRIOR}{prior}" for prior in priors}}
     return {prior: {name: round(found[name + end], 4) for name in measures} for prior, end in ends.items()}
 
 

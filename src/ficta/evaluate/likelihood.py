@@ -18,7 +18,7 @@ from ficta.evaluate.result import Result
 from ficta.evaluate.sources import Source
 from ficta.metrics.intervals import Estimate, bootstrap_mean
 from ficta.metrics.latents import active_units, costly_units
-from ficta.models.family import Batch, Bounds, Encodes, Layered, Weighs
+from ficta.models.family import Batch, Bounds, Layered, Weighs
 from ficta.runs.run import Run
 
 CHUNK = 256
@@ -61,7 +61,8 @@ def weighted(ground: Ground, in_bits: bool) -> Iterator[Result]:
     """The importance-weighted bound of a run's family, which has a bound; in bits a value, too, if asked for."""
     run, seed = ground.run, ground.asked.seed
     assert run is not None
-    values, reason = _values(run), _why_not_weighted(run, _values(run))
+    values = _values(run)
+    reason = _why_not_weighted(run, values)
     protocol = ground.protocol(None, values=values, seed=seed)
     for k, items in WEIGHTED_FULL if ground.asked.full else WEIGHTED:
         begun = time.perf_counter()
@@ -105,20 +106,18 @@ def _result(
 
 def _active(ground: Ground, run: Run, family: Layered, protocol: Mapping[str, object]) -> Iterator[Result]:
     """Latents that say anything; where they form layers, of each layer."""
-    begun, count = time.perf_counter(), len(ground.heldout)
+    begun, count, kept = time.perf_counter(), len(ground.heldout), []
+    layered = False
     with run.inference():
-        batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
-        nats = [[layer.float().cpu().numpy() for layer in family.layer_nats(each)] for each in batches]
-        found = {
-            f"active-units(layer {number})": costly_units(np.concatenate(parts))
-            for number, parts in enumerate(zip(*nats, strict=True), 1)
-        }
-        if not found and isinstance(family, Encodes):
-            batches = _batches(run, ground.heldout, count, CHUNK, ground.asked.seed)
-            means = [family.encode(each.data, each.condition).float().cpu().numpy() for each in batches]
-            found = {"active-units": active_units(np.concatenate(means))}
+        for each in _batches(run, ground.heldout, count, CHUNK, ground.asked.seed):
+            layers = family.layer_nats(each)
+            layered = bool(layers)
+            kept.append(layers if layered else [family.encode(each.data, each.condition)])
+    found = [torch.cat(parts).double().cpu().numpy() for parts in zip(*kept, strict=True)]
     seconds = (time.perf_counter() - begun) / len(found)
-    for called, active in found.items():
+    for number, values in enumerate(found, 1):
+        called = f"active-units(layer {number})" if layered else "active-units"
+        active = costly_units(values) if layered else active_units(values)
         yield Result(called, Estimate(active, None, None), "", "", count, "none", seconds, protocol)
 
 

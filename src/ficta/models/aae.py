@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, final
+from typing import Annotated, final
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import choices
 from ficta.losses.adversarial import logistic_discriminator, non_saturating_generator
@@ -17,17 +16,14 @@ from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.models.priors import StandardNormal
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
-from ficta.nets.heads import HeadName, build_head
+from ficta.nets.heads import HeadSettings
 from ficta.nets.parts import condition_size, conditioning
 
 
-class AaeSettings(Settings):
+class AaeSettings(HeadSettings):
     """Settings of an adversarial autoencoder."""
 
     latent_dim: Annotated[int, Field(ge=1, description="numbers a latent")] = 16
-    head: Annotated[HeadName | Literal["auto"], Field(description="distribution of the data; as a vae's")] = "auto"
-    variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
-    variance_floor: Annotated[float, Field(gt=0, description="least variance of a gaussian head")] = 1e-4
     adversary: Annotated[float, Field(ge=0, description="weight of what the discriminator says of latents")] = 10.0
     encoder: Annotated[NetworkSettings, Field(description="network from data to latents")] = NetworkSettings()
     decoder: Annotated[NetworkSettings, Field(description="network from latents to data")] = NetworkSettings()
@@ -53,7 +49,7 @@ class Aae(Family):
         self.settings, self.spec, self.latent_dim = settings, spec, settings.latent_dim
         self.prior = StandardNormal(settings.latent_dim)
         self.classes = condition_size(spec)
-        self.head = build_head(settings.head, spec, settings.variance, settings.variance_floor)
+        self.head = settings.build_head(spec)
         self.encoder = (
             networks["encoder"]
             if "encoder" in networks

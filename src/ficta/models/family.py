@@ -173,7 +173,7 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
-class Layered(Protocol):
+class Layered(Encodes, Protocol):
     """A family whose latents may form layers."""
 
     def layer_nats(self, batch: Batch) -> Sequence[Tensor]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import choices
 from ficta.losses.elbo import (
@@ -26,21 +25,18 @@ from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of, risen
 from ficta.models.priors import StandardNormal, halves
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
-from ficta.nets.heads import HeadName, build_head
+from ficta.nets.heads import HeadSettings
 from ficta.nets.mlp import MlpDecoder, MlpEncoder, MlpSettings
 from ficta.nets.parts import condition_size, conditioning
 
 
-class LadderSettings(Settings):
+class LadderSettings(HeadSettings):
     """Settings of a ladder VAE."""
 
     latent_dims: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...],
         Field(min_length=1, description="numbers of each layer of latents, from the data up"),
     ] = (16, 8, 4)
-    head: Annotated[HeadName | Literal["auto"], Field(description="distribution of the data; as a vae's")] = "auto"
-    variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
-    variance_floor: Annotated[float, Field(gt=0, description="least variance of a gaussian head")] = 1e-4
     beta: Annotated[float, Field(ge=0, description="weight of the KL terms; 1 is the true bound")] = 1.0
     beta_samples: Annotated[
         int, Field(ge=0, description="samples seen over which that weight rises from 0: upper layers need the time")
@@ -93,7 +89,7 @@ class Ladder(Family):
         self.latent_dim = sum(self.dims)
         self.prior = StandardNormal(self.latent_dim)
         self.classes = condition_size(spec)
-        self.head = build_head(settings.head, spec, settings.variance, settings.variance_floor)
+        self.head = settings.build_head(spec)
         self.observation, self.is_likelihood = self.head.name, self.head.is_likelihood
         width, between = settings.features, settings.between
         self.encoder = (

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
-from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.noise import Noise, choices
 from ficta.losses.divergences import maximum_mean_discrepancy, total_correlation_nats
@@ -26,23 +25,14 @@ from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of, risen
 from ficta.models.priors import Prior, PriorSettings, Stack, halves
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
-from ficta.nets.heads import HeadName, build_head
+from ficta.nets.heads import HeadSettings
 from ficta.nets.parts import condition_size, conditioning
 
 
-class VaeSettings(Settings):
+class VaeSettings(HeadSettings):
     """Settings of a VAE."""
 
     latent_dim: Annotated[int, Field(ge=1, description="numbers a latent")] = 16
-    head: Annotated[
-        HeadName | Literal["auto"],
-        Field(
-            description="distribution of the data given a latent; auto: bernoulli for binary data, grey-bce for data "
-            "with levels (pictures), mixed for rows of columns, else gaussian"
-        ),
-    ] = "auto"
-    variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
-    variance_floor: Annotated[float, Field(gt=0, description="least variance of a gaussian head")] = 1e-4
     bound: Annotated[
         Literal["elbo", "iwae", "dreg"],
         Field(description="elbo; iwae: importance-weighted over draws; dreg: the same, its gradient less noisy"),
@@ -95,7 +85,7 @@ class Vae(Family):
         super().__init__(settings, spec, networks)
         self.settings, self.spec, self.latent_dim = settings, spec, settings.latent_dim
         self.classes = condition_size(spec)
-        self.head = build_head(settings.head, spec, settings.variance, settings.variance_floor)
+        self.head = settings.build_head(spec)
         self.observation, self.is_likelihood = self.head.name, self.head.is_likelihood
         self.encoder = (
             networks["encoder"]

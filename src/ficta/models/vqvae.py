@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
 from ficta.compute.noise import choices
@@ -20,14 +19,14 @@ from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.nets.build import NetworkSettings
 from ficta.nets.grids import build_grid_decoder, build_grid_encoder
-from ficta.nets.heads import HeadName, build_head
+from ficta.nets.heads import HeadSettings
 from ficta.nets.parts import condition_size, condition_vector, conditioning
 from ficta.nets.transformer import Transformer, TransformerSettings
 
 LEAST = 1e-5  # added to each code's count, so that one without any has a place
 
 
-class VqVaeSettings(Settings):
+class VqVaeSettings(HeadSettings):
     """Settings of a vector-quantised VAE."""
 
     codes: Annotated[int, Field(ge=2, description="symbols")] = 256
@@ -35,9 +34,6 @@ class VqVaeSettings(Settings):
     stages: Annotated[int, Field(ge=1, description="times that a conv halves the axes, at most")] = 2
     blocks: Annotated[int, Field(ge=0, description="residual blocks of a conv at the grid")] = 2
     length: Annotated[int, Field(ge=1, description="symbols a sample, where the network is an mlp")] = 8
-    head: Annotated[HeadName | Literal["auto"], Field(description="distribution of the data; as a vae's")] = "auto"
-    variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
-    variance_floor: Annotated[float, Field(gt=0, description="least variance of a gaussian head")] = 1e-4
     commitment: Annotated[float, Field(ge=0, description="weight of the vectors' distance to their codes")] = 0.25
     decay: Annotated[float, Field(ge=0, lt=1, description="share of a code's average kept at each step")] = 0.99
     restart_share: Annotated[
@@ -79,7 +75,7 @@ class VqVae(Family):
         super().__init__(settings, spec, networks)
         self.settings, self.spec = settings, spec
         self.classes = condition_size(spec)
-        self.head = build_head(settings.head, spec, settings.variance, settings.variance_floor)
+        self.head = settings.build_head(spec)
         self.observation, self.is_likelihood = self.head.name, self.head.is_likelihood
         depth = {"stages": settings.stages, "blocks": settings.blocks}
         self.encoder = (

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
+from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.nets.spans import Spans
 
 HeadName = Literal["bernoulli", "grey-bce", "gaussian", "discretised-logistic", "mixed"]
 CELLS = 64  # that a place within a range is cut into
+
+
+class HeadSettings(Settings):
+    """The distribution of the data given a latent, among the settings of a family."""
+
+    head: Annotated[
+        HeadName | Literal["auto"],
+        Field(
+            description="distribution of the data given a latent; auto: bernoulli for binary data, grey-bce for data "
+            "with levels (pictures), mixed for rows of columns, else gaussian"
+        ),
+    ] = "auto"
+    variance: Annotated[float | None, Field(gt=0, description="of a gaussian head; without, it is learned")] = None
+    variance_floor: Annotated[float, Field(gt=0, description="least variance of a gaussian head")] = 1e-4
+
+    def build_head(self, spec: Spec) -> Head:
+        """The head of data like these; what does not fit is refused as ``build_head`` does."""
+        return build_head(self.head, spec, self.variance, self.variance_floor)
 
 
 class Head(nn.Module, abc.ABC):
