@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ficta.base.files import write_text
-from ficta.report import ingested, story
+from ficta.report import ingested, measured, story
 from ficta.report.facts import Facts
 
 LIMITS = (
@@ -60,11 +60,11 @@ def plain(text: str) -> str:
 
 
 def _quality(run: Facts) -> str:
-    rows = story.result_rows(run)
+    rows = measured.result_rows(run)
     if rows:
-        earlier = "Training went on after this was measured." if story.outdated(run) else ""
-        priors = story.prior_rows(run)
-        parts = [earlier, READING, _table(story.RESULTS_HEAD, rows)]
+        earlier = "Training went on after this was measured." if measured.outdated(run) else ""
+        priors = measured.prior_rows(run)
+        parts = [earlier, READING, _table(measured.RESULTS_HEAD, rows)]
         if priors:
             parts += ["With latents from other priors (`ficta sample --prior`):", _table(priors[0], priors[1:])]
         return "\n\n".join(part for part in parts if part)

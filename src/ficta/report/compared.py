@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ficta.base.files import write_text
 from ficta.base.words import count, duration, plural
 from ficta.draw.forest import ForestRow, forest
-from ficta.report import ingested, pictures, story
+from ficta.report import ingested, measured, pictures, story
 from ficta.report.facts import Facts
 from ficta.report.pictures import Picture
 from ficta.report.templates import render
@@ -96,7 +96,7 @@ def _content(runs: Sequence[Facts], rows: Sequence[Measure]) -> dict[str, Any]:
         "summary": _summary(names, rows),
         "facts": _facts(runs),
         "sheets": [pictures.sheet(sheet, pictures.SMALL_BYTES) if sheet else None for sheet in sheets],
-        "outdated": [name for name, run in zip(names, runs, strict=True) if story.outdated(run)],
+        "outdated": [name for name, run in zip(names, runs, strict=True) if measured.outdated(run)],
         "groups": {heading: [_line(row, space) for row in found] for (heading, space), found in groups.items()},
         "forests": [_forest(heading, space, names, found) for (heading, space), found in groups.items()],
         "refused": _refused(names, [row for row in rows if row.refused]),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ficta.base.files import write_text
 from ficta.base.words import count, duration
-from ficta.report import ingested, pictures, story
+from ficta.report import ingested, measured, pictures, story
 from ficta.report.facts import Facts
 from ficta.report.templates import render
 from ficta.report.words import flatten, name_and_unit, number, quantity
@@ -54,10 +54,10 @@ def _content(run: Facts) -> dict[str, Any]:
         "animation": pictures.animation(run),
         "explored": explored,
         "left_out": left_out,
-        "results": story.result_rows(run),
-        "results_head": story.RESULTS_HEAD,
-        "priors": story.prior_rows(run),
-        "outdated": story.outdated(run),
+        "results": measured.result_rows(run),
+        "results_head": measured.RESULTS_HEAD,
+        "priors": measured.prior_rows(run),
+        "outdated": measured.outdated(run),
         "data": ingested.data_rows(run),
         "warnings": [str(warning) for warning in run.data.get("warnings") or []],
         "remarks": ingested.remarks(run),
