@@ -32,7 +32,7 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
 
-evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of docs/results.md; about 8 hours on 2 cores
+evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of docs/results.md; more than 8 hours on 2 cores
 	for job in start kill precision article-vae mnist-gans gan-stability; do \
 		$(BIN)/python benchmarks/evidence.py $$job || exit 1; \
 	done

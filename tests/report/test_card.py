@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ficta.report import write_card
+from ficta.report import write_card, write_report
 from ficta.report.card import plain
 
 
@@ -83,3 +83,19 @@ def test_what_the_user_named_is_no_markup(tmp_path: Path, make_run: Callable[...
 def test_plain_keeps_names_readable() -> None:
     assert plain("latent_dim = 16") == "latent_dim = 16"
     assert plain("_a_") == r"\_a\_"
+
+
+def test_what_other_priors_gain_is_a_table_of_its_own(run: Any) -> None:
+    def result(name: str, value: float) -> dict[str, Any]:
+        return {"name": name, "value": value, "better": "lower", "interval": [value - 1, value + 1], "n": 180}
+
+    run.results = [result("FD(x)", 12.0), result("FD(x) with prior flow", 9.0), result("FD(x) with prior mixture", 8.0)]
+    card, page = card_of(run), write_report(run).read_text()
+    for text in (card, page):
+        assert "prior flow" not in text
+    assert "| measure | as trained | flow | mixture |" in card
+    assert "| FD(x) (lower is better) | 12 (11 to 13) | 9 (8 to 10) | 8 (7 to 9) |" in card
+    assert "What other priors gain" in page
+    del run.results[1:]
+    assert "other priors" not in card_of(run)
+    assert "What other priors gain" not in write_report(run).read_text()
