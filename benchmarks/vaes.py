@@ -42,6 +42,7 @@ LADDER = [f"model.latent_dims={[*LAYERS]}", "model.features=200", "model.between
 STACK = [f"model.latent_dim={LAYERS[0]}", "model.prior.kind=stack", f"model.prior.above={[*LAYERS[1:]]}"]
 STACK += ["model.prior.network.hidden=[200]", "model.prior.network.activation=silu"]
 RISE = "model.beta_samples=200_000"
+LAYERED = {"ladder": ("ladder", [*LADDER, RISE]), "stack": ("vae", [*STACK, RISE]), "stack-at-once": ("vae", STACK)}
 PLAIN = ["train.threads=1", "train.precision=float32", "train.reports=10"]
 
 LONG, SHORT, BRIEF = 50_000_000, 3_000_000, 1_000_000  # samples seen with Burda's networks
@@ -176,10 +177,9 @@ def layers(seeds: Sequence[int]) -> None:
     """Which layers of latents are in use: of a ladder, and of as many layers inferred from the bottom up."""
     rows = []
     for seed in seeds:
-        for family, changes in (("ladder", LADDER), ("vae", STACK)):
-            alike = (*BURDA, RISE, "model.optimiser.rate=1e-3")
-            run = fitted(family, f"layers-{family}", BRIEF, seed, *alike, *changes)
-            rows.append({"model": family, **active(run), **likelihood(nll(run)), **training_facts(run)})
+        for name, (family, changes) in LAYERED.items():
+            run = fitted(family, f"layers-{name}", BRIEF, seed, *BURDA, "model.optimiser.rate=1e-3", *changes)
+            rows.append({"model": name, **active(run), **figures(run, nll(run))})
             keep("vaes-layers", {"k": K, "items": ITEMS, "latents": LAYERS, "rows": rows})
 
 
