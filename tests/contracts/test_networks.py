@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.nets.build import NETWORKS, NetworkSettings, build_decoder, build_encoder
+from ficta.nets.parts import couples
 
 B, FEATURES, LABELS = 6, 5, 3
 # kind => settings that make it small, and others that its laws hold for, too; a new kind needs a row here
@@ -14,11 +15,20 @@ SETTINGS: dict[str, dict[str, dict[str, object]]] = {
         "plain": {"hidden": (9, 7)},
         "bare": {"hidden": ()},
         "silu": {"hidden": (9,), "activation": "silu", "initial": "glorot"},
+        "spectral": {"hidden": (9,)},
     },
     "conv": {
         "plain": {"width": 3, "widest": 6},
         "group": {"width": 32, "widest": 32, "norm": "group", "hidden": (7,), "activation": "silu"},
         "doubling": {"width": 3, "last": "doubling", "kernel": 3, "initial": "glorot"},
+        "batch": {"width": 3, "norm": "batch"},
+        "spectral": {"width": 3},
+    },
+    "resnet": {
+        "plain": {"width": 3, "widest": 6},
+        "summed": {"width": 3, "flat": False, "activation": "leaky_relu", "norm": "group"},
+        "batch": {"width": 3, "norm": "batch", "initial": "glorot"},
+        "spectral": {"width": 3, "activation": "leaky_relu"},
     },
 }
 SHAPES = [
@@ -27,7 +37,7 @@ SHAPES = [
     *[(1, 4, 5, 6), (2, 9, 3, 7), (1, 5, 1, 4)],
 ]
 # What makes no sense, and what its refusal names instead; everything else must work.
-REFUSED = {("conv", (6,)): "use 'mlp'", ("conv", (1, 2, 3, 4, 5)): "use 'mlp'"}
+REFUSED = {(kind, shape): "use 'mlp'" for kind in ("conv", "resnet") for shape in ((6,), (1, 2, 3, 4, 5))}
 SERVED = [
     (kind, how, shape)
     for kind, ways in SETTINGS.items()
@@ -39,10 +49,16 @@ each = pytest.mark.parametrize(("kind", "how", "shape"), SERVED, ids=str)
 
 
 def networks(kind: str, how: str, shape: tuple[int, ...], condition: int = 0) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder, always with the same weights."""
+    """Encoder and decoder, always with the same weights, as they are when used."""
     torch.manual_seed(1)
-    chosen = NetworkSettings.read({"kind": kind, kind: SETTINGS[kind][how]}, "model.encoder")
-    return build_encoder(chosen, shape, FEATURES, condition), build_decoder(chosen, FEATURES, shape, condition)
+    chosen = NetworkSettings.read(
+        {"kind": kind, kind: SETTINGS[kind][how], "spectral": how == "spectral"}, "model.encoder"
+    )
+    encoder, decoder = (
+        build_encoder(chosen, shape, FEATURES, condition),
+        build_decoder(chosen, FEATURES, shape, condition),
+    )
+    return encoder.eval(), decoder.eval()
 
 
 def inputs(shape: tuple[int, ...], count: int = B) -> tuple[Tensor, Tensor]:
@@ -108,6 +124,20 @@ def test_networks_are_functions_of_their_input(kind: str, how: str, shape: tuple
         assert torch.equal(x, given)
         assert torch.equal(torch.get_rng_state(), state)
         assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@each
+def test_what_couples_samples_in_training_says_so(kind: str, how: str, shape: tuple[int, ...]) -> None:
+    for network, x in zip(networks(kind, how, shape, LABELS), inputs(shape), strict=True):
+        network.train()
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        whole = network(x, labels())
+        network.load_state_dict(before)
+        changed = x.clone()
+        changed[2] += 1
+        moved = (network(changed, labels()) - whole).flatten(1).abs().amax(1) > 1e-5
+        assert moved[2]
+        assert moved[torch.arange(B) != 2].any().item() == couples(network)
 
 
 @pytest.mark.parametrize(("kind", "shape"), list(REFUSED), ids=str)

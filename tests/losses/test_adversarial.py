@@ -9,10 +9,16 @@ from torch import Tensor
 from ficta.losses.adversarial import (
     ADVERSARIAL,
     Adversarial,
-    gradient_penalty,
+    hinge_discriminator,
+    least_squares_discriminator,
+    least_squares_generator,
     logistic_discriminator,
     minimax_generator,
     non_saturating_generator,
+    raising_generator,
+    relativistic_discriminator,
+    relativistic_generator,
+    wasserstein_discriminator,
 )
 
 LN2, LN3 = math.log(2), math.log(3)
@@ -41,6 +47,19 @@ def logits(*values: float) -> Tensor:
         # ln(1 - 3/4), then ln(1 - 1/4)
         (minimax_generator, 7, LN3, -math.log(4)),
         (minimax_generator, 7, -LN3, math.log(3 / 4)),
+        # (3 - 1)^2 / 2 + 2^2 / 2, then (2 - 1)^2 / 2
+        (least_squares_discriminator, 3, 2, 4),
+        (least_squares_generator, 7, 2, 0.5),
+        # within the margin, then beyond it on both sides, then on the wrong sides
+        (hinge_discriminator, 0.5, 0.25, 1.75),
+        (hinge_discriminator, 1.5, -2, 0),
+        (hinge_discriminator, -2, 3, 7),
+        (wasserstein_discriminator, 3, 5, 2),
+        (raising_generator, 7, 5, -5),
+        # a pair that is ln 3 apart: -ln 3/4, and from the other side -ln 1/4
+        (relativistic_discriminator, 5 + LN3, 5, math.log(4 / 3)),
+        (relativistic_generator, 5 + LN3, 5, math.log(4)),
+        (relativistic_discriminator, 7, 7, LN2),
     ],
 )
 def test_worked_on_paper(loss: Adversarial, real: float, fake: float, expected: float) -> None:
@@ -65,53 +84,24 @@ def test_gradients_say_why_non_saturating() -> None:
 def test_extreme_logits_are_finite() -> None:
     extreme = torch.tensor([-1e4, 1e4])
     for pair in ADVERSARIAL.values():
-        for loss in pair:
+        for loss in pair[:2]:
             assert loss(extreme, extreme).isfinite().all()
             assert loss(extreme, -extreme).isfinite().all()
 
 
-def test_the_rows_say_which_generator() -> None:
-    assert ADVERSARIAL["non-saturating"] == (logistic_discriminator, non_saturating_generator)
-    assert ADVERSARIAL["minimax"] == (logistic_discriminator, minimax_generator)
+def test_the_rows_say_which_sides_and_whether_only_differences_count() -> None:
+    assert {
+        "non-saturating": (logistic_discriminator, non_saturating_generator, False),
+        "minimax": (logistic_discriminator, minimax_generator, False),
+        "least-squares": (least_squares_discriminator, least_squares_generator, False),
+        "hinge": (hinge_discriminator, raising_generator, False),
+        "wasserstein": (wasserstein_discriminator, raising_generator, True),
+        "relativistic": (relativistic_discriminator, relativistic_generator, True),
+    } == ADVERSARIAL
 
 
-def test_penalty_of_a_linear_function() -> None:
-    # f(x) = w.x has gradient w everywhere: 1/2 (9 + 16 + 144) = 84.5
-    weight = logits(3, -4, 12)
-    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    assert gradient_penalty(x @ weight, x).tolist() == pytest.approx([84.5] * 5, rel=1e-14)
-
-
-def test_penalty_of_a_quadratic() -> None:
-    # f(x) = x1^2 / 2 + x2^2 has gradient (x1, 2 x2): at (3, 4) it is (3, 8), so 1/2 (9 + 64); at 0 nothing
-    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64, requires_grad=True)
-    assert gradient_penalty(x[:, 0] ** 2 / 2 + x[:, 1] ** 2, x).tolist() == pytest.approx([36.5, 0.0], rel=1e-14)
-
-
-def test_penalty_flattens_all_axes() -> None:
-    x = torch.ones(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    assert gradient_penalty(2 * x.flatten(1).sum(1), x).tolist() == pytest.approx([120.0] * 2)  # 1/2 * 60 * 2^2
-
-
-def test_penalty_of_a_sample_depends_on_it_alone() -> None:
-    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    changed = x.clone()
-    changed[2] += 1
-    before, after = (
-        gradient_penalty(item.pow(3).sum(1), item) for item in (x.requires_grad_(), changed.requires_grad_())
-    )
-    assert (before == after).tolist() == [True, True, False, True]
-
-
-def test_penalty_is_differentiable_once_more() -> None:
-    # d/dw 1/2 |w|^2 = w for each of 5 samples
-    weight = logits(3, -4, 12).requires_grad_()
-    x = torch.ones(5, 3, dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(gradient_penalty(x @ weight, x).sum(), weight)
-    assert gradient.tolist() == pytest.approx([15, -20, 60], rel=1e-14)
-
-
-def test_penalty_through_a_network_is_right_to_second_order() -> None:
-    x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)
-    weight = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, weight: gradient_penalty((x @ weight).tanh().sum(1), x), (x, weight))
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_a_number_added_to_all_logits(name: str) -> None:
+    real, fake = logits(0.3, -0.2), logits(0.1, 0.6)
+    before, after = (ADVERSARIAL[name].discriminator(real + shift, fake + shift) for shift in (0, 0.25))
+    assert torch.allclose(before, after) == (ADVERSARIAL[name].relative or name == "hinge")  # within its margin

@@ -189,7 +189,7 @@ def test_conditions_as_long_as_their_labels_or_rows(condition: Spec | None, size
         ({"mlp": {"hidden": [0]}}, "model.encoder.mlp.hidden"),
         ({"conv": {"kernel": 2}}, "model.encoder.conv.kernel"),
         ({"conv": {"width": 0}}, "model.encoder.conv.width"),
-        ({"conv": {"norm": "batch"}}, "model.encoder.conv.norm"),
+        ({"conv": {"norm": "layer"}}, "model.encoder.conv.norm"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(values: dict[str, Any], named: str) -> None:

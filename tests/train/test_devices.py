@@ -35,7 +35,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path, in_process
     sides = ("generator_optimiser", "discriminator_optimiser")
     cases = {
         "vae": ["train.clip_norm=1", "train.accumulate=2", "model.optimiser.epsilon=1e-3"],
-        "gan": ["model.r1_every=4", "data.conditional=true", "train.decay=linear"]
+        "gan": ["model.penalty_every=4", "data.conditional=true", "train.decay=linear"]
         + [f"model.{side}.epsilon=1e-3" for side in sides],
         "vqvae": [
             *("train.samples=128", "model.codes=12", "model.code_dim=3", "model.restart_share=0.5"),
@@ -65,7 +65,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path, in_process
 
 def test_two_processes_go_on_where_they_stopped(tmp_path: Path, in_processes: Callable[..., Any]) -> None:
     whole, parts, killed = tmp_path / "whole", tmp_path / "parts", tmp_path / "killed"
-    settings = ["train.samples=1024", "model.r1_every=4"]
+    settings = ["train.samples=1024", "model.penalty_every=4"]
     again = command("gan", parts, *settings)
     launched = [*command("gan", killed, *settings, "train.save_every_samples=320"), "--devices", "2"]
     stopped, finished, unbroken, alone, dead, last = in_processes(

@@ -27,7 +27,7 @@ CASES = {
     "vae-accumulated": ["vae", *SCHEDULED, "train.accumulate=2", "train.clip_norm=1", "train.ema_samples=0"],
     "vae-best": ["vae", *SCHEDULED, "train.keep=best"],
     "vae-binary": ["vae", *SCHEDULED, "data.image.binarise=dynamic"],
-    "gan": ["gan", *SCHEDULED, "model.r1_every=4"],
+    "gan": ["gan", *SCHEDULED, "model.penalty_every=4"],
     "gan-conditional": ["gan", *SCHEDULED, "data.conditional=true", "train.ema_samples=200", "train.clip_norm=5"],
 }
 

@@ -114,7 +114,7 @@ def test_two_accumulated_batches_are_one_of_twice_the_size(name: str, clip: dict
         model = {"encoder": narrow, "decoder": narrow, "codes": 12, "code_dim": 3, "restart_share": 0.5, "prior": prior}
         model |= {"optimiser": {"epsilon": 1e-3}, "prior_optimiser": {"epsilon": 1e-3}}
     else:
-        sides = {"generator": narrow, "discriminator": narrow, "r1_every": 2}
+        sides = {"generator": narrow, "discriminator": narrow, "penalty_every": 2}
         model = {**sides, **{f"{side}_optimiser": {"epsilon": 1e-3} for side in ("generator", "discriminator")}}
     steppers = []
     for settings in ({"batch": 16, "accumulate": 2}, {"batch": 32}):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,10 +10,17 @@ Adversarial = Callable[[Tensor, Tensor], Tensor]
 
 
 class Pair(NamedTuple):
-    """The two sides of an adversarial loss: ``(real_logits, fake_logits) -> (B,)`` each."""
+    """The two sides of an adversarial loss: ``(real_logits, fake_logits) -> (B,)`` each.
+
+    Attributes:
+        discriminator: what it minimises.
+        generator: what it minimises.
+        relative: whether a number added to all logits changes nothing, so that a logit by itself says nothing.
+    """
 
     discriminator: Adversarial
     generator: Adversarial
+    relative: bool = False
 
 
 def logistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -56,23 +62,107 @@ def minimax_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return -F.softplus(fake_logits)
 
 
+def least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Half the squared distances to 1 for real and to 0 for generated (Mao et al. 2017, arXiv:1611.04076, Eq. 9).
+
+    Args:
+        real_logits: float (B,).
+        fake_logits: float (B,).
+
+    Returns:
+        Cost, a number without a unit, float (B,), at least 0. Not averaged; 1/4 where all
+        logits are 1/2.
+    """
+    return 0.5 * ((real_logits - 1).square() + fake_logits.square())
+
+
+def least_squares_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Half the squared distance to 1 (ibid., Eq. 9).
+
+    Args:
+        real_logits: float (B,); not used.
+        fake_logits: float (B,).
+
+    Returns:
+        Cost, a number without a unit, float (B,), at least 0. Not averaged.
+    """
+    return 0.5 * (fake_logits - 1).square()
+
+
+def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """What is missing to a margin of 1 on either side of 0 (Lim & Ye 2017; Miyato et al. 2018, Eq. 16).
+
+    Args:
+        real_logits: float (B,).
+        fake_logits: float (B,).
+
+    Returns:
+        Cost, a number without a unit, float (B,), at least 0. Not averaged; 2 for a discriminator that cannot tell.
+    """
+    return F.relu(1 - real_logits) + F.relu(1 + fake_logits)
+
+
+def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Minus the difference of the logits (Arjovsky et al. 2017, arXiv:1701.07875, Eq. 2).
+
+    Its mean is minus a distance for a discriminator of slope 1, which clipped weights or a penalty see to.
+
+    Args:
+        real_logits: float (B,).
+        fake_logits: float (B,).
+
+    Returns:
+        Cost, a number without a unit, float (B,). Not averaged.
+    """
+    return fake_logits - real_logits
+
+
+def raising_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Minus the logit: of the hinge (Miyato et al. 2018, arXiv:1802.05957, Eq. 17) and of Wasserstein (ibid., Thm. 3).
+
+    Args:
+        real_logits: float (B,); not used.
+        fake_logits: float (B,).
+
+    Returns:
+        Cost, a number without a unit, float (B,). Not averaged.
+    """
+    return -fake_logits
+
+
+def relativistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-log sigmoid of how much more real a real sample looks than its partner (Jolicoeur-Martineau 2018, Sec. 4.1).
+
+    arXiv:1807.00734; the loss of R3GAN (Huang et al. 2024, arXiv:2501.05441, Eq. 2).
+
+    Args:
+        real_logits: float (B,).
+        fake_logits: float (B,), row i is the partner of row i.
+
+    Returns:
+        Cost in nats, float (B,). Not averaged; log 2 for a discriminator that cannot tell.
+    """
+    return F.softplus(fake_logits - real_logits)
+
+
+def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The same with the sides exchanged (ibid.).
+
+    Args:
+        real_logits: float (B,).
+        fake_logits: float (B,), row i is the partner of row i.
+
+    Returns:
+        Cost in nats, float (B,). Not averaged.
+    """
+    return F.softplus(real_logits - fake_logits)
+
+
 ADVERSARIAL: dict[str, Pair] = {
     "non-saturating": Pair(logistic_discriminator, non_saturating_generator),
     "minimax": Pair(logistic_discriminator, minimax_generator),
+    "least-squares": Pair(least_squares_discriminator, least_squares_generator),
+    "hinge": Pair(hinge_discriminator, raising_generator),
+    "wasserstein": Pair(wasserstein_discriminator, raising_generator, relative=True),
+    "relativistic": Pair(relativistic_discriminator, relativistic_generator, relative=True),
 }
-
-
-def gradient_penalty(logits: Tensor, inputs: Tensor) -> Tensor:
-    """Squared length of the gradient of each sample's logit, halved: R1 on real inputs (Mescheder et al. 2018).
-
-    arXiv:1801.04406, Eq. 9 without its gamma.
-
-    Args:
-        logits: float (B,), computed from ``inputs``; row i depends on row i alone.
-        inputs: float (B, ...), requires grad.
-
-    Returns:
-        0.5 * |d logit / d input|^2, float (B,). Not averaged; differentiable once more.
-    """
-    (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-    return 0.5 * gradient.flatten(1).square().sum(1)

@@ -17,6 +17,8 @@ from ficta.compute.adam import Adam
 from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
 from ficta.models.priors import Prior
+from ficta.nets.parts import couples
+from ficta.nets.spectral import advance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Phase:
         loss: from a batch to costs.
         optimiser: name in ``Family.optimisers``; two phases may share one.
         every: it runs on each step whose number this divides.
-        couples_samples: a sample's cost depends on the others in its batch; private training refuses that.
+        couples_samples: its cost of a sample depends on the others in the batch, whatever the networks are.
         second_order: it differentiates a gradient; never compiled.
     """
 
@@ -112,6 +114,7 @@ class Objective(nn.Module, abc.ABC):
 
     def after_step(self, seen: Tensor, collectives: Collectives) -> None:
         """Update state that is not learnt by gradient and shared by all ranks (codebooks, augmentation strength)."""
+        advance(self)
 
 
 class Family(Objective):
@@ -228,6 +231,11 @@ def reconstruct(family: Encodes | Reconstructs, x: Tensor, condition: Tensor | N
     if isinstance(family, Encodes):
         return family.decode(family.encode(x, condition), condition)
     return family.reconstruct(x, condition)
+
+
+def couples_samples(objective: Objective, phase: Phase) -> bool:
+    """Whether a sample's cost depends on the others in its batch; private training refuses that."""
+    return phase.couples_samples or couples(objective)
 
 
 def device_of(module: nn.Module) -> torch.device:

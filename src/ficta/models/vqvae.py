@@ -159,6 +159,7 @@ class VqVae(Family):
 
     def after_step(self, seen: Tensor, collectives: Collectives) -> None:
         """Move codes to the average of what they stand for; start those anew that stand for little."""
+        super().after_step(seen, collectives)
         counts, sums, met = collectives.sum([self.met_counts, self.met_sums, self.met])
         keep = self.settings.decay
         self.counts.mul_(keep).add_(counts, alpha=1 - keep)

@@ -20,6 +20,12 @@ UP: dict[int, type[Transposed1d] | type[Transposed2d] | type[Transposed3d]] = {
     2: Transposed2d,
     3: Transposed3d,
 }
+NORM: dict[int, type[nn.BatchNorm1d] | type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {
+    1: nn.BatchNorm1d,
+    2: nn.BatchNorm2d,
+    3: nn.BatchNorm3d,
+}
+Norm = Literal["none", "group", "batch"]
 FEWEST = 2  # stages without named channels; one convolution alone sees too little
 SMALLEST = 4  # without named channels, stages halve until the shortest axis is this long or shorter
 
@@ -44,9 +50,13 @@ class ConvSettings(Settings):
         Literal["plain", "doubling"],
         Field(description="decoder: whether the last convolution keeps the size or doubles it"),
     ] = "plain"
-    norm: Annotated[Literal["none", "group"], Field(description="normalisation after each stage's convolution")] = (
-        "none"
-    )
+    norm: Annotated[
+        Norm,
+        Field(
+            description="normalisation after each stage's convolution. With batch, as in DCGAN, also of the decoder's "
+            "grid and not of the encoder's first stage"
+        ),
+    ] = "none"
     activation: Annotated[Activation, Field(description="after each layer but the last")] = "leaky_relu"
     initial: Annotated[Initial, Field(description="initial weights")] = "he"
 
@@ -57,7 +67,7 @@ class ConvEncoder(nn.Module):
     def __init__(self, settings: ConvSettings, shape: tuple[int, ...], outputs: int, condition: int) -> None:
         super().__init__()
         before, *axes = shape
-        channels = settings.channels or widths(settings, axes)
+        channels = settings.channels or widths(settings.width, settings.widest, axes)
         stages, grid = halvings(settings, before, axes, channels)
         self.stages = nn.Sequential(*stages)
         self.dense = _dense(settings, channels[-1] * math.prod(grid) + condition, outputs, last=True)
@@ -76,7 +86,7 @@ class ConvDecoder(nn.Module):
     def __init__(self, settings: ConvSettings, inputs: int, shape: tuple[int, ...], condition: int) -> None:
         super().__init__()
         out_channels, *axes = shape
-        channels = settings.channels or mirrored(settings, widths(settings, axes))
+        channels = settings.channels or mirrored(settings, widths(settings.width, settings.widest, axes))
         stages, grid = doublings(settings, channels, out_channels, axes)
         self.grid = (*grid, channels[0])
         self.dense = _dense(settings, inputs + condition, math.prod(self.grid), last=False)
@@ -98,8 +108,9 @@ def halvings(
     kernel, padding = _kernel(settings.kernel, axes)
     stages: list[nn.Module] = []
     for after in channels:
+        norm = "none" if settings.norm == "batch" and not stages else settings.norm
         stages += [CONV[len(axes)](before, after, kernel, 2, padding)]  # type: ignore[arg-type]
-        stages += [*_norm(settings, after), Act(settings.activation)]
+        stages += [*normalisation(norm, after, len(axes)), Act(settings.activation)]
         before = after
     return stages, _sizes(axes, len(channels), settings.kernel)[-1]
 
@@ -113,7 +124,7 @@ def doublings(
     stages: list[nn.Module] = []
     for before, after, small, large in zip(channels, channels[1:], sizes, sizes[1:], strict=False):
         stages += [_doubling(settings, before, after, axes, small, large)]
-        stages += [*_norm(settings, after), Act(settings.activation)]
+        stages += [*normalisation(settings.norm, after, len(axes)), Act(settings.activation)]
     if doubles:
         stages.append(_doubling(settings, channels[-1], outputs, axes, sizes[-2], sizes[-1]))
     else:
@@ -122,13 +133,13 @@ def doublings(
     return stages, sizes[0]
 
 
-def widths(settings: ConvSettings, axes: list[int]) -> tuple[int, ...]:
-    """Encoder channels for a shape: width, doubled per stage."""
+def widths(width: int, widest: int, axes: list[int]) -> tuple[int, ...]:
+    """Encoder channels for a shape: width, doubled per stage, but no more than widest."""
     shortest = min((axis for axis in axes if axis > 1), default=1)
     stages = max(FEWEST, math.ceil(math.log2(shortest / SMALLEST)))
     while stages > 1 and shortest < 2**stages:
         stages -= 1
-    return tuple(min(settings.width * 2**stage, settings.widest) for stage in range(stages))
+    return tuple(min(width * 2**stage, widest) for stage in range(stages))
 
 
 def mirrored(settings: ConvSettings, encoding: tuple[int, ...]) -> tuple[int, ...]:
@@ -164,8 +175,15 @@ def _doubling(
     return UP[len(small)](before, after, kernel, 2, padding, output_padding=extra)  # type: ignore[arg-type]
 
 
-def _norm(settings: ConvSettings, channels: int) -> list[nn.Module]:
-    return [nn.GroupNorm(math.gcd(channels, 8), channels)] if settings.norm == "group" else []
+def normalisation(kind: Norm, channels: int, axes: int) -> list[nn.Module]:
+    """The layer that normalises grids (B, channels, *axes), or nothing."""
+    match kind:
+        case "group":
+            return [nn.GroupNorm(math.gcd(channels, 8), channels)]
+        case "batch":
+            return [NORM[axes](channels)]
+        case "none":
+            return []
 
 
 def _dense(settings: ConvSettings, inputs: int, outputs: int, *, last: bool) -> nn.Sequential:
@@ -174,4 +192,8 @@ def _dense(settings: ConvSettings, inputs: int, outputs: int, *, last: bool) -> 
     for width in (*settings.hidden, outputs):
         layers += [nn.Linear(inputs, width), Act(settings.activation)]
         inputs = width
-    return nn.Sequential(*(layers[:-1] if last else layers))
+    if last:
+        return nn.Sequential(*layers[:-1])
+    if settings.norm == "batch":
+        layers.insert(-1, nn.BatchNorm1d(outputs))
+    return nn.Sequential(*layers)

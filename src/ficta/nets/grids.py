@@ -38,7 +38,7 @@ class ConvGridEncoder(nn.Module):
     def __init__(self, settings: ConvSettings, shape: tuple[int, ...], outputs: int, stages: int, blocks: int) -> None:
         super().__init__()
         before, *axes = shape
-        channels = settings.channels or widths(settings, axes)[:stages]
+        channels = settings.channels or widths(settings.width, settings.widest, axes)[:stages]
         halving, _ = halvings(settings, before, axes, channels)
         around = [Residual(settings, len(axes), channels[-1]) for _ in range(blocks)]
         self.stages = nn.Sequential(*halving, *around, CONV[len(axes)](channels[-1], outputs, 1))
@@ -64,7 +64,7 @@ class ConvGridDecoder(nn.Module):
     ) -> None:
         super().__init__()
         outputs, *axes = shape
-        channels = settings.channels or mirrored(settings, widths(settings, axes)[:stages])
+        channels = settings.channels or mirrored(settings, widths(settings.width, settings.widest, axes)[:stages])
         doubling, _ = doublings(settings, channels, outputs, axes)
         around = [Residual(settings, len(axes), channels[0]) for _ in range(blocks)]
         self.first = CONV[len(axes)](inputs + condition, channels[0], 3, 1, 1)

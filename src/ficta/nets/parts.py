@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from ficta.base.spec import Spec
 
 Activation = Literal["relu", "leaky_relu", "silu", "tanh"]
-Initial = Literal["he", "glorot"]
+Initial = Literal["he", "glorot", "narrow"]
 
+GROUP = 4  # samples whose features are compared
 LEAK = 0.2  # slope of leaky_relu below zero
+NARROW = 0.02  # standard deviation of narrow weights
 LOUD = 10.0  # how loud a label is among a network's inputs; a single 1 among many numbers is not heard
 
 
@@ -36,13 +38,31 @@ class Act(nn.Module):
                 return torch.tanh(x)
 
 
+class MinibatchDeviation(nn.Module):
+    """One more feature: how much those of a sample's group vary (Karras et al. 2018, arXiv:1710.10196, Sec. 3)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Float (B, F) => float (B, F + 1). A group is four samples; the whole batch where that is no multiple."""
+        count = len(features)
+        group = GROUP if count % GROUP == 0 else count
+        spread = features.view(-1, group, features.shape[1]).var(1, correction=0).add(1e-8).sqrt().mean(1)
+        return torch.cat([features, spread.repeat_interleave(group)[:, None]], 1)
+
+
+def couples(network: nn.Module) -> bool:
+    """Whether what a network says of a sample in training depends on the others in its batch."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm | MinibatchDeviation) for module in network.modules())
+
+
 def initialise(network: nn.Module, initial: Initial, activation: Activation) -> None:
     """Set the weights of linear and convolution layers; biases to zero.
 
     Args:
         network: its layers are changed in place. The last one, which no activation follows, gets a gain of 1.
         initial: ``he`` keeps the variance of what is passed forward (He et al. 2015, arXiv:1502.01852, Eq. 10);
-            ``glorot`` is the uniform compromise between forward and backward (Glorot & Bengio 2010, Eq. 16).
+            ``glorot`` is the uniform compromise between forward and backward (Glorot & Bengio 2010, Eq. 16);
+            ``narrow`` draws all with a standard deviation of 0.02, for networks whose normalisation sees to the rest
+            (Radford et al. 2016, arXiv:1511.06434, Sec. 4).
         activation: what follows every layer but the last.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)]
@@ -52,6 +72,8 @@ def initialise(network: nn.Module, initial: Initial, activation: Activation) -> 
             if initial == "glorot":
                 bound = math.sqrt(6 / (fan_in + fan_out))
                 layer.weight.uniform_(-bound, bound)
+            elif initial == "narrow":
+                layer.weight.normal_(0, NARROW)
             else:
                 gain = 1.0 if layer is layers[-1] else nn.init.calculate_gain(*_gain(activation))
                 layer.weight.normal_(0, gain / math.sqrt(fan_in))

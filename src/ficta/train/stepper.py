@@ -20,7 +20,7 @@ from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
 from ficta.data.codec import Codec
 from ficta.data.dataset import Order, Store
-from ficta.models.family import Batch, Losses, Objective, Phase
+from ficta.models.family import Batch, Losses, Objective, Phase, couples_samples
 from ficta.train.recipe import TrainSettings
 
 EMA_RAMP = 0.05  # the average's half-life is at most this share of what was seen, as in StyleGAN2-ADA's training code
@@ -61,10 +61,11 @@ class Stepper(Generic[Model]):
                 network.compile(mode="reduce-overhead")  # on CUDA as a graph, which is launched as a whole
         self.phases = list(family.phases())
         parts = settings.accumulate * collectives.ranks
-        if parts > 1 and any(phase.couples_samples for phase in self.phases):
+        if parts > 1 and any(couples_samples(family, phase) for phase in self.phases):
             raise UsageError(
-                "this cost couples the samples of a batch (free bits, total correlation and discrepancy do), so a "
-                "batch in several parts would train something else: set train.accumulate = 1 and --devices 1"
+                "this cost couples the samples of a batch (free bits, total correlation, discrepancy and batch "
+                "normalisation do), so a batch in several parts would train something else: set train.accumulate = 1 "
+                "and --devices 1"
             )
         self.parameters = {phase.name: _parameters(family, phase) for phase in self.phases}
         self.optimisers = {

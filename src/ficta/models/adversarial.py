@@ -1,0 +1,255 @@
+"""What all games between a generator and a discriminator share: losses, penalties, labels, augmentation."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ficta.base.errors import UsageError
+from ficta.base.settings import Settings
+from ficta.base.spec import Spec
+from ficta.compute.collectives import Collectives
+from ficta.compute.noise import choices
+from ficta.losses.adversarial import ADVERSARIAL
+from ficta.losses.penalties import one_centred, zero_centred
+from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
+from ficta.models.priors import StandardNormal
+from ficta.nets.augment import Augment, AugmentSettings
+from ficta.nets.outputs import OutputName, build_output
+from ficta.nets.parts import condition_size, conditioning, couples, projected
+
+ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
+NEARBY = 0.25  # standard deviation of what DRAGAN adds to real samples, which lie in [-1, 1]
+
+
+class AdversarialSettings(Settings):
+    """Settings of the game."""
+
+    latent_dim: Annotated[int, Field(ge=1, description="numbers a latent")] = 64
+    loss: Annotated[
+        Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein", "relativistic"],
+        Field(description="adversarial loss"),
+    ] = "non-saturating"
+    r1_gamma: Annotated[float, Field(ge=0, description="weight of the R1 penalty on real samples; 0 is none")] = 1.0
+    r2_gamma: Annotated[float, Field(ge=0, description="weight of the R2 penalty on generated samples")] = 0.0
+    one_centred: Annotated[
+        float, Field(ge=0, description="weight of the squared difference of the gradient's length to 1; 10 in WGAN-GP")
+    ] = 0.0
+    one_centred_at: Annotated[
+        Literal["between", "around"],
+        Field(description="taken between real and generated samples (WGAN-GP), or around real ones (DRAGAN)"),
+    ] = "between"
+    penalty_every: Annotated[
+        int,
+        Field(ge=1, description="steps from one penalty to the next, which counts as much more; 1: part of the loss"),
+    ] = 16
+    clip_weights: Annotated[
+        float | None, Field(gt=0, description="largest weight of the discriminator, as in WGAN without a penalty")
+    ] = None
+    generator_every: Annotated[int, Field(ge=1, description="discriminator steps a generator step")] = 1
+    labels: Annotated[
+        Literal["projection", "auxiliary"],
+        Field(description="how labels are heard: by a logit of each (projection), or by a classifier beside (AC-GAN)"),
+    ] = "projection"
+    augment: Annotated[AugmentSettings, Field(description="of what the discriminator sees")] = AugmentSettings()
+    output: Annotated[
+        OutputName,
+        Field(description="of the generator: tanh keeps to the data's range but passes no gradient at its ends"),
+    ] = "tanh"
+    generator_optimiser: Annotated[OptimiserSettings, Field(description="of the generator")] = ADAM
+    discriminator_optimiser: Annotated[OptimiserSettings, Field(description="of the discriminator")] = ADAM
+
+    @property
+    def penalised(self) -> bool:
+        """Whether there is a penalty at all."""
+        return max(self.r1_gamma, self.r2_gamma, self.one_centred) > 0
+
+
+class Adversarial(Family):
+    """Generator and discriminator, a phase each, and a lazy phase for penalties that not every step pays.
+
+    A leaf builds ``generator`` and ``discriminator`` and says what the latter makes of samples (``outputs``).
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    judges: tuple[str, ...] = ("discriminator",)
+    """Attributes whose parameters the discriminator's phases move."""
+
+    def __init__(self, settings: AdversarialSettings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__(settings, spec, networks)
+        self.settings, self.spec, self.latent_dim = settings, spec, settings.latent_dim
+        self.classes = condition_size(spec)
+        if settings.labels == "auxiliary" and not (spec.condition and spec.condition.categories):
+            raise UsageError(
+                "model.labels = 'auxiliary' reads labels, and there are none: give --conditional and data with labels"
+            )
+        self.output = build_output(settings.output, spec)
+        self.augment = Augment(settings.augment, spec.shape)
+        self.prior = StandardNormal(settings.latent_dim)
+        self.sides = ADVERSARIAL[settings.loss]
+
+    @abc.abstractmethod
+    def outputs(self, x: Tensor) -> Tensor:
+        """What the discriminator says of samples, float32 (B, 1 + classes): evidence as such, and for each label."""
+
+    def phases(self) -> Sequence[Phase]:
+        """Discriminator, its penalty now and then, generator."""
+        settings, own = self.settings, "discriminator"
+        joined = settings.penalised and settings.penalty_every == 1
+        phases = [Phase(own, self.judges, self.discriminator_loss, own, second_order=joined)]
+        if settings.penalised and not joined:
+            every = settings.penalty_every
+            phases.append(Phase("penalty", self.judges, self.penalty, own, every=every, second_order=True))
+        every = settings.generator_every
+        return [*phases, Phase("generator", ("generator",), self.generator_loss, "generator", every=every)]
+
+    def optimisers(self) -> Mapping[str, OptimiserSettings]:
+        """One for each side."""
+        return {
+            "generator": self.settings.generator_optimiser,
+            "discriminator": self.settings.discriminator_optimiser,
+        }
+
+    def after_step(self, seen: Tensor, collectives: Collectives) -> None:
+        """Keep the discriminator's weights small, if asked to, and augmentation as strong as it takes."""
+        super().after_step(seen, collectives)
+        self.augment.adapt(collectives)
+        if self.settings.clip_weights is not None:
+            with torch.no_grad():
+                for name in self.judges:
+                    for parameter in getattr(self, name).parameters():
+                        parameter.clamp_(-self.settings.clip_weights, self.settings.clip_weights)
+
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """How badly real and generated samples are told apart."""
+        with torch.no_grad():
+            fake = self.fake(batch)
+        return self.told_apart(batch, fake)
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """How well the discriminator sees through generated samples."""
+        return self.seen_through(batch, self.fake(batch))
+
+    def penalty(self, batch: Batch) -> Losses:
+        """Penalties, times the steps they stand for (Karras et al. 2020, arXiv:1912.04958, Sec. 3.1).
+
+        Unlike there, Adam's rate and betas are not adjusted for the extra steps.
+        """
+        fake = None
+        if self.settings.r2_gamma or self.settings.one_centred:
+            with torch.no_grad():
+                fake = self._changed(batch, self.fake(batch), "fake")
+        found = self._penalties(self._changed(batch, batch.data, "real"), fake, batch)
+        return Losses(found.value * self.settings.penalty_every, found.terms)
+
+    def told_apart(self, batch: Batch, fake: Tensor) -> Losses:
+        """Cost to the discriminator of a batch of real samples, and of generated ones float (B, *spec.shape)."""
+        real, fake = self._changed(batch, batch.data, "real"), self._changed(batch, fake, "fake")
+        if couples(self.discriminator):  # real samples are not judged by generated ones beside them
+            outputs = [self.outputs(real), self.outputs(fake)]
+        else:
+            outputs = list(self.outputs(torch.cat([real, fake])).chunk(2))
+        real_logits, fake_logits = (self._evidence(each, batch.condition) for each in outputs)
+        self.augment.watch(real_logits - fake_logits if self.sides.relative else real_logits)
+        parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
+        if self.settings.labels == "auxiliary":
+            parts += [
+                self._read(each, batch.condition, name) for each, name in zip(outputs, ("real", "fake"), strict=True)
+            ]
+        if self.settings.penalised and self.settings.penalty_every == 1:
+            parts.append(self._penalties(real, fake, batch))
+        logits = {"real_logit": real_logits.detach(), "fake_logit": fake_logits.detach()}
+        return total(parts, logits)
+
+    def seen_through(self, batch: Batch, fake: Tensor) -> Losses:
+        """Cost to the generator of a batch of its samples, float (B, *spec.shape)."""
+        outputs = self.outputs(self._changed(batch, fake, "fake"))
+        fake_logits = self._evidence(outputs, batch.condition)
+        real_logits = torch.full_like(fake_logits, torch.nan)  # which no loss looks at that is not relative
+        if self.sides.relative:
+            with torch.no_grad():
+                real_logits = self.logits(self._changed(batch, batch.data, "real"), batch.condition)
+        parts = [Losses(self.sides.generator(real_logits, fake_logits), {})]
+        if self.settings.labels == "auxiliary":
+            parts.append(self._read(outputs, batch.condition, "made"))
+        return total(parts)
+
+    def logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Evidence that samples are real, float32 (B,).
+
+        With projected labels it is the sum of an unconditional logit and the logit of the sample's own label.
+        """
+        return self._evidence(self.outputs(x), condition)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The generator, its output kept within the data's range; of choices the likeliest."""
+        return self.output.draw(self.raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
+
+    def sample(
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+    ) -> Tensor:
+        """Decode draws from the prior."""
+        device = device_of(self)
+        z = self.prior.sample(n, seed, first, options.temperature)
+        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
+
+    def fake(self, batch: Batch) -> Tensor:
+        """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
+        raw = self.raw(batch.noise.normal(self.latent_dim), batch.condition)
+        fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
+        return fake
+
+    def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """What the generator says before its output layer, float32 (B, *output.shape)."""
+        raw: Tensor = self.generator(z, *conditioning(condition, self.classes)).float()
+        return raw
+
+    def _changed(self, batch: Batch, x: Tensor, name: str) -> Tensor:
+        """What the discriminator sees of samples."""
+        changed: Tensor = self.augment(x, batch.noise.fork(f"augment {name}").uniform(self.augment.numbers))
+        return changed
+
+    def _evidence(self, outputs: Tensor, condition: Tensor | None) -> Tensor:
+        return outputs[:, 0] if self.settings.labels == "auxiliary" else projected(outputs, condition, self.classes)
+
+    def _read(self, outputs: Tensor, condition: Tensor | None, name: str) -> Losses:
+        """Cost in nats of reading a sample's label (Odena et al. 2017, arXiv:1610.09585, Eq. 3)."""
+        assert condition is not None
+        nats = F.cross_entropy(outputs[:, 1:], condition, reduction="none")
+        return Losses(nats, {f"{name}_label_nats": nats.detach()})
+
+    def _penalties(self, real: Tensor, fake: Tensor | None, batch: Batch) -> Losses:
+        """Those that have a weight, on what the discriminator sees of real and, where it is asked for, of fake."""
+        settings, noise = self.settings, batch.noise.fork("penalty")
+        parts = []
+
+        def pay(name: str, weight: float, penalty: Callable[[Tensor, Tensor], Tensor], where: Tensor) -> None:
+            x = where.detach().requires_grad_()
+            found = penalty(self.logits(x, batch.condition), x)
+            parts.append(Losses(weight * found, {name: found.detach()}))
+
+        if settings.r1_gamma:
+            pay("r1", settings.r1_gamma, zero_centred, real)
+        if settings.r2_gamma:
+            assert fake is not None
+            pay("r2", settings.r2_gamma, zero_centred, fake)
+        if settings.one_centred:
+            assert fake is not None
+            between = torch.lerp(real, fake, noise.uniform(*[1] * len(self.spec.shape)))
+            around = real + NEARBY * noise.normal(*self.spec.shape)
+            where = between if settings.one_centred_at == "between" else around
+            pay("one_centred", settings.one_centred, one_centred, where)
+        return total(parts)
+
+
+def total(parts: Sequence[Losses], terms: Mapping[str, Tensor] | None = None) -> Losses:
+    """Costs of the same samples, added up, with the terms of all."""
+    values = torch.stack([part.value for part in parts]).sum(0)
+    return Losses(values, {**(terms or {}), **{name: term for part in parts for name, term in part.terms.items()}})
