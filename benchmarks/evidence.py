@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import ficta
+from ficta.base.words import WITH_PRIOR
 from ficta.compute.device import describe
+from ficta.runs.run import TRAINED
 
 DATA = Path(os.environ.get("FICTA_TEST_DATA", "../shared/data"))
 RUNS = Path(os.environ.get("FICTA_EVIDENCE_RUNS", "runs/evidence"))
@@ -46,6 +48,18 @@ def keep(name: str, content: dict[str, Any]) -> None:
     content = {"machine": describe(), "date": time.strftime("%Y-%m-%d"), **content}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
     print(f"written: {RESULTS / name}.json", flush=True)
+
+
+def told(settings: Sequence[str]) -> list[str]:
+    """Settings as the command line takes them."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def judged(run: ficta.Run, measures: Sequence[str], n: int, priors: Sequence[str] = ()) -> dict[str, dict[str, float]]:
+    """Measures of so many samples of a run, by prior."""
+    found = {row["name"]: row["value"] for row in run.evaluate(n=n, priors=list(priors))}
+    ends = {TRAINED: "", **{prior: f"{WITH_PRIOR}{prior}" for prior in priors}}
+    return {prior: {name: round(found[name + end], 4) for name in measures} for prior, end in ends.items()}
 
 
 def picture(run: ficta.Run, name: str, drawn: str = "explore/sheet.png") -> None:

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from evidence import IMAGES, RUNS, keep, train, training_facts
+from evidence import IMAGES, RUNS, keep, told, train, training_facts
 from PIL import Image
 from scipy.special import entr
 
@@ -109,9 +109,8 @@ def trained(method: str, beta: int, seed: int) -> ficta.Run:
     """A run of this method: beta-VAE weighs the whole KL, beta-TCVAE only the total correlation that is in it."""
     weights = (1, beta - 1) if method == "beta-TCVAE" else (beta, 0)
     settings = (*SETTINGS, f"model.beta={weights[0]}", f"model.total_correlation={weights[1]}")
-    told = [part for setting in settings for part in ("--set", setting)]
     name = f"factors/{method}-{beta}-{seed}"
-    return train("vae", RUNS / "factors.npy", name, "--samples", str(SAMPLES), "--seed", str(seed), *told)
+    return train("vae", RUNS / "factors.npy", name, "--samples", str(SAMPLES), "--seed", str(seed), *told(settings))
 
 
 def encoded(run: ficta.Run, items: np.ndarray) -> np.ndarray:

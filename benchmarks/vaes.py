@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from evidence import DATA, keep, train, training_facts
+from evidence import DATA, judged, keep, told, train, training_facts
 
 import ficta
 from ficta.base.progress import silent
-from ficta.base.words import WITH_PRIOR
 from ficta.compute.noise import Noise
 from ficta.data.ingest import ingest
 from ficta.evaluate.likelihood import importance_weighted
@@ -61,8 +60,7 @@ def trained(name: str, samples: int, seed: int, *changes: str) -> ficta.Run:
 
 def fitted(family: str, name: str, samples: int, seed: int, *settings: str, options: Sequence[str] = ()) -> ficta.Run:
     """A run on MNIST with these settings."""
-    told = [part for setting in settings for part in ("--set", setting)]
-    asked = ("--samples", str(samples), "--seed", str(seed), *options, *told)
+    asked = ("--samples", str(samples), "--seed", str(seed), *options, *told(settings))
     return train(family, DATA / "mnist", f"vaes/{name}-{seed}", *asked)
 
 
@@ -76,13 +74,6 @@ def test_items(run: ficta.Run) -> SplitSource:
     """The run's test split."""
     dataset = ingest(Recipe.of(run.recipe).data, silent)
     return SplitSource("held-out items", dataset.splits["test"], str(dataset.report["content_hash"]), 0)
-
-
-def judged(run: ficta.Run, measures: Sequence[str], priors: Sequence[str] = ()) -> dict[str, dict[str, float]]:
-    """Measures of a run's samples, by prior."""
-    found = {row["name"]: row["value"] for row in run.evaluate(n=JUDGED, priors=list(priors))}
-    ends = {TRAINED: "", **{prior: f"{WITH_PRIOR}{prior}" for prior in priors}}
-    return {prior: {name: round(found[name + end], 4) for name in measures} for prior, end in ends.items()}
 
 
 def likelihood(costs: np.ndarray) -> dict[str, float]:
@@ -149,8 +140,8 @@ def priors(seeds: Sequence[int]) -> None:
     for seed in seeds:
         plain = trained("normal", BRIEF, seed)
         vamp = trained("vamp", BRIEF, seed, "model.prior.kind=vamp")
-        measured = judged(plain, MEASURES, FITTED)  # which fits them
-        measured = {"normal": measured.pop(TRAINED), **measured, "vamp": judged(vamp, MEASURES)[TRAINED]}
+        measured = judged(plain, MEASURES, JUDGED, FITTED)  # which fits them
+        measured = {"normal": measured.pop(TRAINED), **measured, "vamp": judged(vamp, MEASURES, JUDGED)[TRAINED]}
         costs = {"normal": nll(plain), **{prior: nll(plain, prior) for prior in FITTED}, "vamp": nll(vamp)}
         for name, found in measured.items():
             run = vamp if name == "vamp" else plain
@@ -204,7 +195,7 @@ def codes(seeds: Sequence[int]) -> None:
     for seed in seeds:
         for family in ("vae", "vqvae"):
             run = fitted(family, f"codes-{family}", PICTURES, seed, *PLAIN)
-            facts = {"model": family, **judged(run, MEASURES)[TRAINED], **training_facts(run)}
+            facts = {"model": family, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
             used = run.history[-1]["losses"].get("perplexity")
             of = {} if used is None else {"perplexity": round(used, 1), "codes": run.recipe["model"]["codes"]}
             rows.append({**facts, **of})
@@ -217,7 +208,7 @@ def labels(seeds: Sequence[int]) -> None:
     rows = []
     for seed in seeds:
         run = fitted("vae", "labels-vae", ASKED, seed, *PLAIN, options=("--conditional",))
-        rows.append({"model": "vae", **judged(run, (obeyed, *MEASURES))[TRAINED], **training_facts(run)})
+        rows.append({"model": "vae", **judged(run, (obeyed, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
         keep("vaes-labels", {"judged": JUDGED, "rows": rows})
 
 

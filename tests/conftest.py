@@ -54,13 +54,14 @@ def train_small() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def small_runs(train_small: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Finished runs, trained once and only to be read: vae, vae-2d, vae-conditional, gan, gan-conditional."""
+    """Finished runs, trained once and only to be read: vae, vae-2d, vae-conditional, gan, gan-conditional, infogan."""
     extra = {
         "vae": ["model.latent_dim=5"],
         "vae-2d": ["model.latent_dim=2"],
         "vae-conditional": ["data.conditional=true"],
         "gan": ["model.latent_dim=6"],
         "gan-conditional": ["data.conditional=true"],
+        "infogan": ["model.latent_dim=6", "model.categories=[4]"],
     }
     made: dict[str, Path] = {}
 

@@ -40,6 +40,7 @@ def first(split: Split, count: int) -> Split:
         ("vae-2d", [*WITH_LATENTS[:3], "manifold", "latent"]),
         ("vae-conditional", WITH_LATENTS),
         ("gan", ["sheet", "interpolations"]),
+        ("infogan", ["sheet", "interpolations", "codes"]),
         ("gan-conditional", ["sheet", "interpolations"]),
     ],
 )
@@ -52,9 +53,9 @@ def test_what_is_drawn_and_what_is_not_defined(
         run, lambda: dataset, progress=lambda what, done, of: told.append((done, of))
     )
     assert [path.stem for path in written] == drawn
-    assert set(undefined) == {*WITH_LATENTS, "manifold"} - set(drawn)
+    assert set(undefined) == {*WITH_LATENTS, "codes", "manifold"} - set(drawn)
     assert {path.name for path in (run.path / "explore").iterdir()} == {path.name for path in written}
-    assert told == [(done, 5) for done in range(6)]
+    assert told == [(done, 6) for done in range(7)]
     for path in written:
         with Image.open(path) as picture:
             assert picture.format == "PNG"
@@ -99,6 +100,22 @@ def test_the_manifold_covers_the_prior(small_runs: Callable[[str], Path]) -> Non
     assert picture.width == picture.height
     assert pictures.manifold(Run(small_runs("vae"))) is None
     assert pictures.manifold(Run(small_runs("gan"))) is None
+
+
+def test_codes_are_swept_one_below_the_other(
+    small_runs: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[np.ndarray, int]] = []
+    monkeypatch.setattr(pictures, "stacked", len)
+    monkeypatch.setattr(ImageCodec, "preview", lambda self, stored, columns, captions: shown.append((stored, columns)))
+    run = Run(small_runs("infogan"))
+    assert pictures.codes(run, 0, rows=2) == 3  # a code of four values and two from -1 to 1
+    assert [(len(items), columns) for items, columns in shown] == [(8, 4), (20, 10), (20, 10)]
+    for items, columns in shown:  # along a row one code changes, from row to row all the others
+        rows = items.reshape(2, columns, -1)
+        assert len(np.unique(rows[0], axis=0)) == columns
+        assert not np.array_equal(rows[0], rows[1])
+    assert pictures.codes(Run(small_runs("gan")), 0) is None
 
 
 def test_reconstructions_stand_below_their_originals(
@@ -167,12 +184,12 @@ def test_data_without_labels(train_small: Callable[..., Path], tmp_path: Path) -
     found = ingest(recipe_for("vae", str(tmp_path / "data.npy"), {}).data)
     written, undefined, _ = everything.explore(Run(run), lambda: found)
     assert [path.stem for path in written] == WITH_LATENTS
-    assert undefined == ["manifold"]
+    assert undefined == ["codes", "manifold"]
 
 
 def test_a_one_dimensional_latent(train_small: Callable[..., Path], tmp_path: Path, dataset: Dataset) -> None:
     run = train_small("vae", tmp_path / "run", "model.latent_dim=1")
-    assert everything.explore(Run(run), lambda: dataset)[1] == ["manifold"]
+    assert everything.explore(Run(run), lambda: dataset)[1] == ["codes", "manifold"]
 
 
 def test_progress_as_an_animation(copied: Callable[[str], Path]) -> None:
@@ -207,5 +224,5 @@ def test_data_that_are_gone_cost_their_pictures_alone(copied: Callable[[str], Pa
 
     written, undefined, unread = everything.explore(Run(copied("vae")), gone)
     assert [path.stem for path in written] == ["sheet", "interpolations"]
-    assert (undefined, unread) == (["manifold"], "no such path: pictures")
+    assert (undefined, unread) == (["codes", "manifold"], "no such path: pictures")
     assert everything.explore(Run(copied("gan")), gone).unread == ""  # no picture of a GAN shows data

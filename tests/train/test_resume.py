@@ -29,6 +29,13 @@ CASES = {
     "vae-binary": ["vae", *SCHEDULED, "data.image.binarise=dynamic"],
     "gan": ["gan", *SCHEDULED, "model.penalty_every=4"],
     "gan-conditional": ["gan", *SCHEDULED, "data.conditional=true", "train.ema_samples=200", "train.clip_norm=5"],
+    "gan-adaptive": [
+        "gan",
+        *SCHEDULED,
+        "model.augment.kind=ada",
+        "model.augment.samples=200",
+        "model.augment.target=0.1",
+    ],
 }
 
 # every family, and variants with state or schedules of their own
@@ -38,6 +45,8 @@ EVERY: dict[str, list[str]] = {
     "vae-stack": ["vae", "model.prior.kind=stack", "model.prior.above=[3, 2]", "model.prior.network.hidden=[12]"],
     "vae-total-correlation": ["vae", "model.total_correlation=4"],
     "vae-rising": ["vae", "model.beta_samples=200", "model.capacity_nats=5", "model.capacity_samples=120"],
+    "gan-normalised": ["gan", "model.discriminator.spectral=true", "model.generator.conv.norm=batch"],
+    "gan-penalised": ["gan", "model.one_centred=10", "model.penalty_every=1", "model.generator_every=2"],
     "vqvae-accumulated": ["vqvae", "train.accumulate=2", "train.batch=4", "train.keep=best"],
 }
 SMALL_CODES = ["model.codes=16", "model.prior.width=8", "model.prior.layers=1", "model.prior.heads=2"]

@@ -50,6 +50,16 @@ def sheet(
     return _lay_out(tiles, columns, captions)
 
 
+def stacked(images: Sequence[Image.Image]) -> Image.Image:
+    """One below the other on a page as wide as the widest."""
+    page = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), GAP_COLOUR)
+    top = 0
+    for image in images:
+        page.paste(image, (0, top))
+        top += image.height
+    return page
+
+
 def enlarge(items: np.ndarray, factor: int) -> np.ndarray:
     """Repeat every pixel ``factor`` times along the last two axes: (…, H, W) => (…, H * factor, W * factor)."""
     if factor < 1:

@@ -11,6 +11,7 @@ from PIL import Image
 from ficta.base.progress import Progress, silent
 from ficta.data.dataset import Dataset
 from ficta.evaluate.bank import look
+from ficta.evaluate.codes import codes_named
 from ficta.evaluate.compared import compared, obeyed, taken
 from ficta.evaluate.ground import EvaluateSettings, Ground, lay_ground
 from ficta.evaluate.likelihood import likelihood
@@ -81,6 +82,7 @@ def evaluate(
     results += [
         *novel.results,
         *likelihood(ground),
+        *codes_named(ground),
         *of_priors(ground, banks, real),
         *itertools.chain.from_iterable(further),
     ]

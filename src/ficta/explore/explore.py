@@ -16,6 +16,7 @@ from ficta.draw.animate import animation
 from ficta.explore.pictures import (
     Projection,
     associations,
+    codes,
     interpolations,
     latent_map,
     manifold,
@@ -68,6 +69,7 @@ def explore(
         "sheet": lambda: sheet(run, seed),
         "reconstructions": lambda: reconstructions(run, heldout()) if returns else None,
         "interpolations": lambda: interpolations(run, seed),
+        "codes": lambda: codes(run, seed),
         "manifold": lambda: manifold(run),
         "associations": lambda: associations(run, heldout(), seed),
         "latent": lambda: latent_map(run, heldout(), names, seed, projection) if encodes else None,

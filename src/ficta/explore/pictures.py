@@ -13,8 +13,9 @@ from torch import Tensor
 from ficta.base.seeds import mix
 from ficta.data.dataset import Split
 from ficta.draw.plots import matrices, scatter
+from ficta.draw.sheets import stacked
 from ficta.metrics.tables import correlations
-from ficta.models.family import Decodes, Encodes, Family, Reconstructs, device_of, reconstruct
+from ficta.models.family import Coded, Decodes, Encodes, Family, Reconstructs, device_of, reconstruct
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
 
@@ -64,6 +65,24 @@ def reconstructions(run: Run, split: Split, count: int = 12) -> Image.Image | No
         again = run.codec.decode(reconstruct(family, _encoded(run, items), condition))
     rows = [part[start : start + count] for start in range(0, shown, count) for part in (items, again)]
     return run.codec.preview(np.concatenate(rows), columns=min(count, shown))
+
+
+def codes(run: Run, seed: int, rows: int = 5) -> Image.Image | None:
+    """What each code does: one below the other, a value a column and another random latent a row."""
+    family = run.family
+    if not isinstance(family, Coded):
+        return None
+    with run.inference():
+        bases = family.prior.sample(rows, mix(seed, "codes"))
+    parts = []
+    for place, values in family.sweeps():
+        z = bases.repeat_interleave(len(values), 0)
+        z[:, place] = values.repeat(rows)
+        condition = _one_label_a_row(family, rows, len(values))
+        parts.append(
+            run.codec.preview(_decoded(run, z, condition), columns=len(values), captions=_names(run, condition))
+        )
+    return stacked(parts)
 
 
 def manifold(run: Run, side: int = 20) -> Image.Image | None:

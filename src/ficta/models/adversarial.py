@@ -97,7 +97,10 @@ class Adversarial(Family):
 
     @abc.abstractmethod
     def outputs(self, x: Tensor) -> Tensor:
-        """What the discriminator says of samples, float32 (B, 1 + classes): evidence as such, and for each label."""
+        """What the discriminator says of samples, float32 (B, 1 + classes or more).
+
+        Evidence as such, and for each label; then what a leaf reads by itself.
+        """
 
     def phases(self) -> Sequence[Phase]:
         """Discriminator, its penalty now and then, generator."""
@@ -159,10 +162,7 @@ class Adversarial(Family):
         real_logits, fake_logits = (self._evidence(each, batch.condition) for each in outputs)
         self.augment.watch(real_logits - fake_logits if self.sides.relative else real_logits)
         parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
-        if self.settings.labels == "auxiliary":
-            parts += [
-                self._read(each, batch.condition, name) for each, name in zip(outputs, ("real", "fake"), strict=True)
-            ]
+        parts += self.read(batch, dict(zip(("real", "fake"), outputs, strict=True)))
         if self.settings.penalised and self.settings.penalty_every == 1:
             parts.append(self._penalties(real, fake, batch))
         logits = {"real_logit": real_logits.detach(), "fake_logit": fake_logits.detach()}
@@ -176,10 +176,18 @@ class Adversarial(Family):
         if self.sides.relative:
             with torch.no_grad():
                 real_logits = self.logits(self._changed(batch, batch.data, "real"), batch.condition)
-        parts = [Losses(self.sides.generator(real_logits, fake_logits), {})]
-        if self.settings.labels == "auxiliary":
-            parts.append(self._read(outputs, batch.condition, "made"))
-        return total(parts)
+        return total([Losses(self.sides.generator(real_logits, fake_logits), {}), *self.read(batch, {"made": outputs})])
+
+    def read(self, batch: Batch, outputs: Mapping[str, Tensor]) -> list[Losses]:
+        """Costs of reading from outputs what samples were asked for, by what they are: real, fake or made."""
+        if self.settings.labels == "projection":
+            return []
+        assert batch.condition is not None
+        nats = {
+            f"{name}_label_nats": F.cross_entropy(each[:, 1 : 1 + self.classes], batch.condition, reduction="none")
+            for name, each in outputs.items()
+        }  # Odena et al. 2017, arXiv:1610.09585, Eq. 3
+        return [Losses(value, {name: value.detach()}) for name, value in nats.items()]
 
     def logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Evidence that samples are real, float32 (B,).
@@ -217,13 +225,8 @@ class Adversarial(Family):
         return changed
 
     def _evidence(self, outputs: Tensor, condition: Tensor | None) -> Tensor:
-        return outputs[:, 0] if self.settings.labels == "auxiliary" else projected(outputs, condition, self.classes)
-
-    def _read(self, outputs: Tensor, condition: Tensor | None, name: str) -> Losses:
-        """Cost in nats of reading a sample's label (Odena et al. 2017, arXiv:1610.09585, Eq. 3)."""
-        assert condition is not None
-        nats = F.cross_entropy(outputs[:, 1:], condition, reduction="none")
-        return Losses(nats, {f"{name}_label_nats": nats.detach()})
+        told = outputs[:, : 1 + self.classes]
+        return told[:, 0] if self.settings.labels == "auxiliary" else projected(told, condition, self.classes)
 
     def _penalties(self, real: Tensor, fake: Tensor | None, batch: Batch) -> Losses:
         """Those that have a weight, on what the discriminator sees of real and, where it is asked for, of fake."""

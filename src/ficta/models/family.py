@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -192,6 +192,29 @@ class Infers(Encodes, Protocol):
 
     def infer(self, batch: Batch) -> Tensor:
         """A draw from the posterior of each sample, float (B, latent_dim)."""
+
+
+class Sweep(NamedTuple):
+    """A way through latents along one of their numbers.
+
+    Attributes:
+        place: of the number in the latent.
+        values: that it takes, float32 (n,).
+    """
+
+    place: int
+    values: Tensor
+
+
+@runtime_checkable
+class Coded(Decodes, Protocol):
+    """A family some of whose latents are codes that can be read off samples."""
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Model space float (B, *spec.shape) => value of each categorical code, int64 (B, codes)."""
+
+    def sweeps(self) -> Sequence[Sweep]:
+        """A way along each code."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from ficta.compute.noise import Noise
 from ficta.models.aae import Aae
 from ficta.models.family import Batch, Family, Phase
 from ficta.models.gan import Gan
+from ficta.models.infogan import InfoGan
 from ficta.models.ladder import Ladder
 from ficta.models.vae import Vae
 from ficta.models.vaegan import VaeGan
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Entry] = {
     "vaegan": Entry(
         VaeGan, "Autoencoding beyond Pixels Using a Learned Similarity Metric (Larsen et al.)", 2016, "arXiv:1512.09300"
     ),
+    "infogan": Entry(InfoGan, "InfoGAN: Interpretable Representation Learning (Chen et al.)", 2016, "arXiv:1606.03657"),
     "gan": Entry(Gan, "Generative Adversarial Nets (Goodfellow et al.)", 2014, "arXiv:1406.2661"),
 }
 

@@ -61,6 +61,11 @@ KNOWN = {
         "Correlation of numbers, Cramér's V of categories, the correlation ratio between the two; the right map shows "
         "what the samples have too much (red) or too little of (blue).",
     ),
+    "codes": (
+        "Codes",
+        "Each code by itself, one below the other: left to right it takes its values, each row is another sample. What "
+        "changes along a row is what the code stands for.",
+    ),
     "manifold": (
         "Manifold",
         "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly. Of a "

@@ -1,0 +1,114 @@
+"""What GANs do, each against what its paper says: figures in benchmarks/results/gans-*.json.
+
+    python benchmarks/gans.py codes | labels | deep | few [seed ...]
+
+Data and runs lie where benchmarks/evidence.py has them. Runs that are there already are continued, or left alone when
+finished. One core each: several jobs can stand beside each other.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from evidence import DATA, IMAGES, judged, keep, picture, told, train, training_facts
+
+import ficta
+from ficta.draw.plots import curves
+from ficta.metrics.intervals import repeats
+from ficta.runs.run import TRAINED
+
+PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
+CODES, LABELS, DEEP, FEW = 400_000, 300_000, 60_000, 100_000  # samples seen
+PICTURES = 500  # that are trained on, where they are few
+JUDGED = 10_000
+SPACES = ("random-conv", "classifier")
+MEASURES = tuple(f"{name}({space})" for space in SPACES for name in ("frechet-distance", "recall", "coverage"))
+CODE, OBEYED = "code-accuracy(code 1)", "condition-obeyed(classifier)"
+# deep networks without normalisation, of which every layer passes on what it is given a little worse
+DEPTH = [f"model.{side}.{setting}" for side in ("generator", "discriminator") for setting in ("kind=mlp",)]
+DEPTH += [f"model.{side}.mlp.hidden={[256] * 12}" for side in ("generator", "discriminator")]
+GAMES = {
+    "minimax": ("gan", ["model.loss=minimax", "model.r1_gamma=0"]),
+    "wgan-gp": ("wgan-gp", []),
+    "r3gan": ("r3gan", []),
+}
+AUGMENTED = {kind: [f"model.augment.kind={kind}"] for kind in ("none", "diff", "ada")}
+
+
+def fitted(model: str, data: str, name: str, samples: int, seed: int, *settings: str) -> ficta.Run:
+    """A run with these settings."""
+    asked = ("--samples", str(samples), "--seed", str(seed), *told((*PLAIN, *settings)))
+    return train(model, DATA / data, f"gans/{name}-{seed}", *asked)
+
+
+def codes(seeds: Sequence[int]) -> None:
+    """How many test digits the ten-way code of an InfoGAN tells apart, which never saw a label."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        run = fitted("infogan", "mnist", "codes", CODES, seed)
+        rows.append({"model": "infogan", **judged(run, (CODE, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
+        found = [row[CODE] for row in rows]
+        keep("gans-codes", {"median": statistics.median(found), "best": max(found), "rows": rows})
+        if found[-1] == max(found):
+            picture(run, "infogan-codes", "explore/codes.png")
+
+
+def labels(seeds: Sequence[int]) -> None:
+    """How many samples read as they were asked to."""
+    rows = []
+    for seed in seeds:
+        run = fitted("gan", "mnist", "labels", LABELS, seed, "data.conditional=true")
+        rows.append({"model": "gan", **judged(run, (OBEYED, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
+        keep("gans-labels", {"judged": JUDGED, "rows": rows})
+
+
+def deep(seeds: Sequence[int]) -> None:
+    """Games of deep networks without normalisation: how far from held-out digits the samples are, report by report."""
+    rows, lines = [], {}
+    for seed in seeds:
+        for name, (model, settings) in GAMES.items():
+            run = fitted(model, "mnist", f"deep-{name}", DEEP, seed, *settings, *DEPTH)
+            line = [(report["seen"], report.get("kernel_distance")) for report in run.history]
+            lines[f"{name}, seed {seed}"] = tuple(zip(*line, strict=True))
+            rows.append({"model": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run), "line": line})
+            keep("gans-deep", {"judged": JUDGED, "rows": rows})
+            if seed == seeds[0]:
+                picture(run, f"deep-{name}")
+    curves(lines, "samples seen", "kernel distance").save(IMAGES / "gans-deep.png")
+
+
+def few(seeds: Sequence[int]) -> None:
+    """Few pictures, with and without augmentation of what the discriminator sees."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        for name, settings in AUGMENTED.items():
+            run = fitted("gan", "cifar10-20k.zip", f"few-{name}", FEW, seed, f"data.limit={PICTURES}", *settings)
+            facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
+            rows.append({**facts, "overfit_ratio": run.history[-1].get("overfit_ratio")})
+            keep("gans-few", {"judged": JUDGED, "pictures": PICTURES, "pairs": gains(rows), "rows": rows})
+
+
+def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Differences to no augmentation with the same seed, with Student's intervals over seeds where there are more."""
+    found = []
+    of = {(row["augment"], row["seed"]): row for row in rows}
+    for kind in ("diff", "ada"):
+        for name in MEASURES:
+            values = np.array([row[name] - of["none", seed][name] for (one, seed), row in of.items() if one == kind])
+            if len(values) > 1:
+                pair = {"pair": f"{kind} - none", "measure": name, "differences": values.round(4).tolist()}
+                found.append({**pair, **repeats(values)._asdict()})
+    return found
+
+
+JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in JOBS:
+        raise SystemExit(__doc__)
+    JOBS[sys.argv[1]]([int(seed) for seed in sys.argv[2:]] or [0, 1, 2])
