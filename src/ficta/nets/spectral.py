@@ -24,14 +24,15 @@ class Spectral(nn.Module):
         super().__init__()
         self.outputs = outputs  # axis of the weight
         rows = self._matrix(weight)
-        self.register_buffer("left", F.normalize(torch.randn(rows.shape[0]), dim=0))
-        self.register_buffer("right", F.normalize(torch.randn(rows.shape[1]), dim=0))
+        self.register_buffer("left", F.normalize(torch.randn_like(rows[:, 0]), dim=0))
+        self.register_buffer("right", F.normalize(torch.randn_like(rows[0]), dim=0))
         for _ in range(FIRST):
             self.advance(weight)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight over its largest singular value, as far as that is known; of the same shape."""
-        return weight / torch.dot(self.left, self._matrix(weight) @ self.right)
+        with torch.autocast(weight.device.type, enabled=False):  # the products are of all digits, whatever the layer's
+            return weight / torch.dot(self.left, self._matrix(weight) @ self.right)
 
     @torch.no_grad()
     def advance(self, weight: Tensor) -> None:
