@@ -1,47 +1,18 @@
 """GAN: phases, and costs of a linear discriminator worked out on paper."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from gan_making import LABELLED, ROW, Affine, batch, gan
+from torch import Tensor
 
-from ficta.base.spec import Span, Spec, class_condition, columns_spec
+from ficta.base.spec import Span, Spec, columns_spec
 from ficta.compute.noise import Noise
-from ficta.models.family import Batch, Bounds, Decodes, Encodes, SampleSettings
-from ficta.models.gan import Gan
-from ficta.models.registry import build
+from ficta.models.family import Bounds, Decodes, Encodes, SampleSettings
 from ficta.nets.parts import LOUD
 
-ROW = Spec(("column",), (4,), "continuous")
-LABELLED = Spec(("column",), (4,), "continuous", condition=class_condition(("a", "b", "c")))
 ROWS = columns_spec((Span("age", 2, (0,)), Span("one", 1)))
-SMALL = {"mlp": {"hidden": (16,)}}
-
-
-def batch(data: Tensor, condition: Tensor | None = None, key: int = 0) -> Batch:
-    return Batch(data, condition, torch.tensor(0), Noise.whole(key, "cpu", len(data)))
-
-
-def gan(settings: dict[str, Any], spec: Spec = ROW, **networks: nn.Module) -> Gan:
-    torch.manual_seed(0)
-    family = build("gan", {"latent_dim": 3, "generator": SMALL, "discriminator": SMALL, **settings}, spec, networks)
-    assert isinstance(family, Gan)
-    return family
-
-
-class Affine(nn.Module):
-    """weight x + bias, whatever the condition."""
-
-    def __init__(self, weight: list[list[float]], bias: list[float]) -> None:
-        super().__init__()
-        self.weight, self.bias = (
-            nn.Parameter(torch.tensor(numbers, dtype=torch.float32)) for numbers in (weight, bias)
-        )
-
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return x @ self.weight.T + self.bias
 
 
 def test_phases_in_order() -> None:
