@@ -18,7 +18,7 @@ ROW = Spec(("column",), (4,), "continuous")
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("vea", {}), "unknown family 'vea': did you mean 'vae'? there is: aae, gan, ladder, vae, vaegan, vqvae"),
+        (("vea", {}), "unknown family 'vea': did you mean 'vae'? there is: aae, gan, infogan, ladder, vae, vaegan, vqvae"),
         (("vae", {"latent_dims": 2}), "unknown setting model.latent_dims: did you mean 'latent_dim'?"),
         (("gan", {"generator": {"conv": {"widht": 3}}}), "unknown setting model.generator.conv.widht: did you mean 'w"),
         (("vae", {"latent_dim": 0}), "setting model.latent_dim = 0: input should be greater than or equal to 1"),
