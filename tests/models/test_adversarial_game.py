@@ -179,7 +179,7 @@ def test_the_penalty_is_taken_at_what_is_seen(every: int) -> None:
     terms = (family.discriminator_loss if every == 1 else family.penalty)(batch(REAL)).terms
     assert len(add.added) == 2  # what is penalised has been changed once
     *_, between = family.discriminator.asked
-    real, fake = add.added if every == 1 else add.added[::-1]  # by themselves, generated samples are needed first
+    real, fake = add.added
     seen = {"r1": REAL + 10 * real, "r2": (10 * fake).expand(-1, 4)}
     for name, x in seen.items():
         torch.testing.assert_close(terms[name], x.square().sum(1) / 2)

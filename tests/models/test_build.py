@@ -10,7 +10,7 @@ from ficta.base.errors import UsageError
 from ficta.base.spec import Span, Spec, columns_spec
 from ficta.compute.noise import Noise
 from ficta.models.family import Batch, OptimiserSettings
-from ficta.models.registry import build, find
+from ficta.models.registry import FAMILIES, build, find
 
 ROW = Spec(("column",), (4,), "continuous")
 
@@ -18,7 +18,7 @@ ROW = Spec(("column",), (4,), "continuous")
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("vea", {}), "unknown family 'vea': did you mean 'vae'? there is: aae, gan, infogan, ladder, vae, vaegan, vqvae"),
+        (("vea", {}), "unknown family 'vea': did you mean 'vae'? there is: " + ", ".join(sorted(FAMILIES))),
         (("vae", {"latent_dims": 2}), "unknown setting model.latent_dims: did you mean 'latent_dim'?"),
         (("gan", {"generator": {"conv": {"widht": 3}}}), "unknown setting model.generator.conv.widht: did you mean 'w"),
         (("vae", {"latent_dim": 0}), "setting model.latent_dim = 0: input should be greater than or equal to 1"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ficta.base.errors import UsageError
 from ficta.compute.collectives import Collectives
-from ficta.nets.augment import NUMBERS, Augment, AugmentSettings, adapted, different
+from ficta.nets.augment import NUMBERS, Augment, AugmentSettings, ada_augmented, diff_augmented
 
 KINDS = ("diff", "ada")
 NEUTRAL = 0.5  # the middle number of each: no brightness, contrast or saturation is changed, nothing is moved
@@ -121,7 +121,7 @@ def diff(x: Tensor, **chosen: float) -> Tensor:
     columns = ("brightness", "saturation", "contrast", "down", "right", "hole_row", "hole_column")
     numbers = {**dict.fromkeys(columns, NEUTRAL), "hole_row": 0.0, "hole_column": 0.0, **chosen}
     assert numbers.keys() == set(columns)
-    return different(x, torch.tensor([[numbers[name] for name in columns]]).expand(len(x), -1))
+    return diff_augmented(x, torch.tensor([[numbers[name] for name in columns]]).expand(len(x), -1))
 
 
 def with_corner_cut(x: Tensor) -> Tensor:
@@ -276,7 +276,7 @@ def test_what_is_seen_depends_on_the_probability() -> None:
     for probability in (0.0, 0.05, 1.0):
         augment = augment_of("ada", probability=probability)
         found = augment(x, numbers)
-        assert torch.equal(found, adapted(x, numbers, torch.tensor(probability)))
+        assert torch.equal(found, ada_augmented(x, numbers, torch.tensor(probability)))
         shares.append(((found - x).abs().amax((1, 2, 3)) > 1e-4).float().mean().item())
     assert shares[0] == 0
     assert 0 < shares[1] < 1

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import ndtr
 from torch import Tensor
 
-from ficta.nets.augment import NUMBERS, adapted
+from ficta.nets.augment import NUMBERS, ada_augmented
 
 # In the order of the paper: of each change the numbers that say how, and the one that says whether, which comes last;
 # but for the moves along two axes, which are made together or not at all.
@@ -39,7 +39,7 @@ def numbers(count: int = 1, **chosen: float | Tensor) -> Tensor:
 
 def changed(x: Tensor, *made: str, **chosen: float) -> Tensor:
     uniform = numbers(len(x), **{f"{name}?": 0.0 for name in made}, **chosen)
-    return adapted(x, uniform, P)
+    return ada_augmented(x, uniform, P)
 
 
 def at(deviations: float) -> float:
@@ -68,7 +68,7 @@ def test_there_are_as_many_numbers_as_columns() -> None:
 def test_with_probability_0_nothing_is_changed(shape: tuple[int, ...]) -> None:
     x = pictures(*shape)
     for uniform in (torch.rand(40, 28, generator=torch.Generator().manual_seed(2)), torch.zeros(40, 28)):
-        torch.testing.assert_close(adapted(x, uniform, torch.tensor(0.0)), x, rtol=0, atol=1e-5)
+        torch.testing.assert_close(ada_augmented(x, uniform, torch.tensor(0.0)), x, rtol=0, atol=1e-5)
 
 
 # places
@@ -231,8 +231,8 @@ def test_grey_stays_grey(name: str) -> None:
 
 def test_a_grey_picture_is_a_coloured_one_of_three_equal_channels() -> None:
     x, uniform = pictures(200, 1, 8, 8), torch.rand(200, 28, generator=torch.Generator().manual_seed(3))
-    coloured = adapted(x.expand(-1, 3, -1, -1), uniform, P)
-    close(coloured, adapted(x, uniform, P).expand(-1, 3, -1, -1))
+    coloured = ada_augmented(x.expand(-1, 3, -1, -1), uniform, P)
+    close(coloured, ada_augmented(x, uniform, P).expand(-1, 3, -1, -1))
 
 
 # how often
@@ -246,7 +246,7 @@ NOT_NOTHING = {
 
 def share_of_changed(uniform: Tensor, probability: float) -> float:
     x = pictures(1, 3, 8, 8).expand(len(uniform), -1, -1, -1)
-    found = adapted(x, uniform, torch.tensor(probability))
+    found = ada_augmented(x, uniform, torch.tensor(probability))
     return ((found - x).abs().amax((1, 2, 3)) > 1e-3).float().mean().item()
 
 

@@ -16,11 +16,13 @@ class Pair(NamedTuple):
         discriminator: what it minimises.
         generator: what it minimises.
         relative: whether a number added to all logits changes nothing, so that a logit by itself says nothing.
+        paired: whether the generator looks at real logits, too.
     """
 
     discriminator: Adversarial
     generator: Adversarial
     relative: bool = False
+    paired: bool = False
 
 
 def logistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -164,5 +166,5 @@ ADVERSARIAL: dict[str, Pair] = {
     "least-squares": Pair(least_squares_discriminator, least_squares_generator),
     "hinge": Pair(hinge_discriminator, raising_generator),
     "wasserstein": Pair(wasserstein_discriminator, raising_generator, relative=True),
-    "relativistic": Pair(relativistic_discriminator, relativistic_generator, relative=True),
+    "relativistic": Pair(relativistic_discriminator, relativistic_generator, relative=True, paired=True),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -25,6 +26,7 @@ from ficta.nets.outputs import OutputName, build_output
 from ficta.nets.parts import condition_size, conditioning, couples, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
+Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]  # a penalty: weight, what, where
 NEARBY = 0.25  # standard deviation of what DRAGAN adds to real samples, which lie in [-1, 1]
 
 
@@ -145,11 +147,13 @@ class Adversarial(Family):
 
         Unlike there, Adam's rate and betas are not adjusted for the extra steps.
         """
-        fake = None
-        if self.settings.r2_gamma or self.settings.one_centred:
+
+        @functools.cache
+        def fake() -> Tensor:
             with torch.no_grad():
-                fake = self._changed(batch, self.fake(batch), "fake")
-        found = self._penalties(self._changed(batch, batch.data, "real"), fake, batch)
+                return self._changed(batch, self.fake(batch), "fake")
+
+        found = self._penalties(batch, self._changed(batch, batch.data, "real"), fake)
         return Losses(found.value * self.settings.penalty_every, found.terms)
 
     def told_apart(self, batch: Batch, fake: Tensor) -> Losses:
@@ -164,7 +168,7 @@ class Adversarial(Family):
         parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
         parts += self.read(batch, dict(zip(("real", "fake"), outputs, strict=True)))
         if self.settings.penalised and self.settings.penalty_every == 1:
-            parts.append(self._penalties(real, fake, batch))
+            parts.append(self._penalties(batch, real, lambda: fake))
         logits = {"real_logit": real_logits.detach(), "fake_logit": fake_logits.detach()}
         return total(parts, logits)
 
@@ -172,8 +176,8 @@ class Adversarial(Family):
         """Cost to the generator of a batch of its samples, float (B, *spec.shape)."""
         outputs = self.outputs(self._changed(batch, fake, "fake"))
         fake_logits = self._evidence(outputs, batch.condition)
-        real_logits = torch.full_like(fake_logits, torch.nan)  # which no loss looks at that is not relative
-        if self.sides.relative:
+        real_logits = torch.full_like(fake_logits, torch.nan)  # which no loss looks at that is not paired
+        if self.sides.paired:
             with torch.no_grad():
                 real_logits = self.logits(self._changed(batch, batch.data, "real"), batch.condition)
         return total([Losses(self.sides.generator(real_logits, fake_logits), {}), *self.read(batch, {"made": outputs})])
@@ -228,27 +232,26 @@ class Adversarial(Family):
         told = outputs[:, : 1 + self.classes]
         return told[:, 0] if self.settings.labels == "auxiliary" else projected(told, condition, self.classes)
 
-    def _penalties(self, real: Tensor, fake: Tensor | None, batch: Batch) -> Losses:
-        """Those that have a weight, on what the discriminator sees of real and, where it is asked for, of fake."""
+    def _penalties(self, batch: Batch, real: Tensor, fake: Callable[[], Tensor]) -> Losses:
+        """Those that have a weight, on what the discriminator sees of real samples and of generated ones."""
         settings, noise = self.settings, batch.noise.fork("penalty")
+
+        def near() -> Tensor:
+            if settings.one_centred_at == "around":
+                return real + NEARBY * noise.normal(*self.spec.shape)
+            return torch.lerp(real, fake(), noise.uniform(*[1] * len(self.spec.shape)))
+
+        taken: tuple[Taken, ...] = (
+            ("r1", settings.r1_gamma, zero_centred, lambda: real),
+            ("r2", settings.r2_gamma, zero_centred, fake),
+            ("one_centred", settings.one_centred, one_centred, near),
+        )
         parts = []
-
-        def pay(name: str, weight: float, penalty: Callable[[Tensor, Tensor], Tensor], where: Tensor) -> None:
-            x = where.detach().requires_grad_()
-            found = penalty(self.logits(x, batch.condition), x)
-            parts.append(Losses(weight * found, {name: found.detach()}))
-
-        if settings.r1_gamma:
-            pay("r1", settings.r1_gamma, zero_centred, real)
-        if settings.r2_gamma:
-            assert fake is not None
-            pay("r2", settings.r2_gamma, zero_centred, fake)
-        if settings.one_centred:
-            assert fake is not None
-            between = torch.lerp(real, fake, noise.uniform(*[1] * len(self.spec.shape)))
-            around = real + NEARBY * noise.normal(*self.spec.shape)
-            where = between if settings.one_centred_at == "between" else around
-            pay("one_centred", settings.one_centred, one_centred, where)
+        for name, weight, penalty, place in taken:
+            if weight:
+                x = place().detach().requires_grad_()
+                found = penalty(self.logits(x, batch.condition), x)
+                parts.append(Losses(weight * found, {name: found.detach()}))
         return total(parts)
 
 

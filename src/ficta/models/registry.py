@@ -92,7 +92,8 @@ def _check_reached(family: Family, phase: Phase, cost: Tensor) -> None:
     ]
     gradients = torch.autograd.grad(cost.sum(), [p for _, p in named], allow_unused=True)
     unused = [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None]
-    if unused and not phase.second_order:
+    alone = sum(other.optimiser == phase.optimiser for other in family.phases()) == 1
+    if unused and (alone or not phase.second_order):  # what a penalty does not depend on, a phase beside it may
         raise ValueError(f"parameter {unused[0]} has no part in the cost of {phase.name}; remove it or freeze it")
 
 

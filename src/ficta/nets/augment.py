@@ -67,7 +67,11 @@ class Augment(nn.Module):
         if self.settings.kind == "none":
             return x
         with torch.autocast(x.device.type, enabled=False):  # places of pixels need all digits
-            return different(x, uniform) if self.settings.kind == "diff" else adapted(x, uniform, self.probability)
+            return (
+                diff_augmented(x, uniform)
+                if self.settings.kind == "diff"
+                else ada_augmented(x, uniform, self.probability)
+            )
 
     def watch(self, real_logits: Tensor) -> None:
         """Note how sure the discriminator is of real pictures, float (B,)."""
@@ -108,7 +112,7 @@ class Dice:
         return torch.where(next(self.columns) < probability, value, otherwise)
 
 
-def different(x: Tensor, uniform: Tensor) -> Tensor:
+def diff_augmented(x: Tensor, uniform: Tensor) -> Tensor:
     """DiffAugment: brightness, saturation, contrast; a shift by up to an eighth; a hole of half the sides.
 
     Args:
@@ -134,7 +138,7 @@ def different(x: Tensor, uniform: Tensor) -> Tensor:
     return x * ~hole
 
 
-def adapted(x: Tensor, uniform: Tensor, probability: Tensor) -> Tensor:
+def ada_augmented(x: Tensor, uniform: Tensor, probability: Tensor) -> Tensor:
     """ADA's pixel blitting, geometry and colours (Appendix B), but with bilinear interpolation.
 
     Args:
