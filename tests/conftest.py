@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 SIDES = {"vae": ("encoder", "decoder"), "gan": ("generator", "discriminator")}
+STYLES = ("model.synthesis.width=4", "model.discriminator.width=4", "model.mapping.width=12")
 
 
 def small(name: str) -> list[str]:
     """Settings that make a family tiny: one thread, narrow networks, two reports."""
     sides = SIDES.get(name.split("-")[-1], ())
-    widths = [f"model.{side}.conv.width=8" for side in sides]
+    widths = [f"model.{side}.conv.width=8" for side in sides] + list(STYLES if name == "stylegan2" else ())
     return ["train.threads=1", "train.batch=16", "train.samples=256", "train.reports=2", *widths]
 
 
@@ -54,7 +55,7 @@ def train_small() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def small_runs(train_small: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Finished runs, trained once and only to be read: vae, vae-2d, vae-conditional, gan, gan-conditional, infogan."""
+    """Finished runs, trained once and only to be read: vae, vae-2d, vae-conditional, gan …"""
     extra = {
         "vae": ["model.latent_dim=5"],
         "vae-2d": ["model.latent_dim=2"],
@@ -62,6 +63,8 @@ def small_runs(train_small: Callable[..., Path], tmp_path_factory: pytest.TempPa
         "gan": ["model.latent_dim=6"],
         "gan-conditional": ["data.conditional=true"],
         "infogan": ["model.latent_dim=6", "model.categories=[4]"],
+        "stylegan2": ["model.latent_dim=6"],
+        "stylegan2-conditional": ["data.conditional=true"],
     }
     made: dict[str, Path] = {}
 

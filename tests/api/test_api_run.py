@@ -94,7 +94,9 @@ def test_where_a_run_goes_without_a_place(data: str, folder: str) -> None:
     assert api.default_folder("vae", data) == Path(folder)
 
 
-@pytest.mark.parametrize("name", ["vae", "gan", "vae-conditional", "gan-conditional"])
+@pytest.mark.parametrize(
+    "name", ["vae", "gan", "stylegan2", "vae-conditional", "gan-conditional", "stylegan2-conditional"]
+)
 def test_samples(name: str, small_runs: Callable[[str], Path]) -> None:
     run = api.open_run(small_runs(name))
     made = run.sample(300)
@@ -124,6 +126,18 @@ def test_labels(small_runs: Callable[[str], Path]) -> None:
         run.sample(1, "77")
     with pytest.raises(UsageError, match="without labels"):
         api.open_run(small_runs("vae")).sample(1, "7")
+
+
+def test_truncation(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("stylegan2-conditional"))
+    whole, half, none = (run.sample(30, truncation=truncation).astype(int) for truncation in (1, 0.5, 0))
+    assert np.array_equal(whole, run.sample(30))
+    spreads = [each.reshape(3, 10, -1).std(0).mean() for each in (whole, half, none)]  # of each label
+    assert spreads[0] > spreads[1] > spreads[2]
+    with pytest.raises(UsageError, match=r"a gan has no styles to truncate; .* lower the temperature"):
+        api.open_run(small_runs("gan")).sample(1, truncation=0.5)
+    with pytest.raises(UsageError, match="truncation"):
+        run.sample(1, truncation=-0.5)
 
 
 @pytest.mark.parametrize(("n", "temperature"), [(0, 1.0), (-3, 1.0), (1, -1.0), (1, float("nan"))])

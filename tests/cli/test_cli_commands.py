@@ -215,13 +215,13 @@ def test_explore(copied: Callable[[str], Path], ficta: Callable[..., Ficta]) -> 
     content = one_object(ficta("explore", vae, "--json"))
     names = ["sheet", "reconstructions", "interpolations", "manifold", "latent"]
     assert content["pictures"] == [str(vae / "explore" / f"{name}.png") for name in names]
-    assert content["not_defined"] == ["codes"]
+    assert content["not_defined"] == ["codes", "mixing"]
     assert Path(content["report"]).exists()
     content = one_object(ficta("explore", gan, "--seed", "2", "--json"))
     assert [Path(path).stem for path in content["pictures"]] == ["sheet", "interpolations"]
-    assert content["not_defined"] == ["reconstructions", "codes", "manifold", "latent"]
+    assert content["not_defined"] == ["reconstructions", "codes", "manifold", "mixing", "latent"]
     done = ficta("explore", gan)
-    assert "not defined for a gan of this latent size: reconstructions, codes, manifold, latent" in done.out
+    assert "not defined for a gan of this latent size: reconstructions, codes, manifold, mixing, latent" in done.out
 
 
 def test_data(ficta: Callable[..., Ficta]) -> None:

@@ -59,6 +59,8 @@ WRONG = [
     ("sample {vae} --seed -3", "--seed"),
     ("sample {vae} --temperature -1", "--temperature"),
     ("sample {vae} --temperature nan", "temperature"),
+    ("sample {vae} --truncation 0.5", "a vae has no styles to truncate"),
+    ("sample {vae} --truncation 0.5", "--temperature"),
     ("sample {vae} --out {file}", "is a file"),
     ("explore nowhere", "nowhere does not exist"),
     ("explore {vae} --map tsen", "tsne"),

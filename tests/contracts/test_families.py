@@ -16,6 +16,7 @@ from ficta.models.family import Batch, Family, Losses, Phase, SampleSettings, co
 from ficta.models.registry import FAMILIES, build
 from ficta.nets.build import NetworkSettings
 from ficta.nets.spans import Spans
+from ficta.nets.stylegan2 import JudgeSettings, MappingSettings, SynthesisSettings
 
 B = 6
 PICTURE, CLASSES = ("channel", "height", "width"), class_condition(("a", "b", "c"))
@@ -67,13 +68,22 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "auxiliary": ("gan", {"labels": "auxiliary"}),
     "diffaugment": ("gan", {"augment": {"kind": "diff"}}),
     "ada": ("gan", {"augment": {"kind": "ada"}, "loss": "relativistic"}),
+    "stylegan2 apart": ("stylegan2", {"discriminator": {"width": 4, "widest": 8, "deviation": False}, "mixing": 0.5}),
+}
+SMALL = {"conv": {"width": 4}, "mlp": {"hidden": (12,)}}
+# what makes the networks of a setting small, by its type
+NARROW: dict[type, dict[str, Any]] = {
+    NetworkSettings: SMALL,
+    MappingSettings: {"width": 12},
+    SynthesisSettings: {"width": 4, "widest": 8},
+    JudgeSettings: {"width": 4, "widest": 8},
 }
 SHIFTED = ("hinge", "wasserstein", "wgan-gp")  # a number added to all logits costs nothing, so that none is learnt
 CHOOSES = ("vamp",)  # among parts of the prior, even where nothing of the sample is chosen
 CASES = {**{name: (name, {}) for name in FAMILIES}, **VARIANTS}
 # What makes no sense, and what its refusal names instead; everything else must work.
 BINARY, LABELLED = ("binary", "binary by class"), ("grey by class", "row by class", "rows by class")
-PICTURES = ("grey", "colour", "grey by class", "binary", "binary by class")
+PICTURES = ("grey", "colour", "grey by class", *BINARY)
 REFUSED = {
     **{
         (name, kind): (str(SPECS[kind].shape), "use 'none'")
@@ -86,6 +96,13 @@ REFUSED = {
         for name, (called, _) in CASES.items()
         if "gan" in called
         for kind in BINARY
+    },
+    **{
+        (name, kind): (str(SPECS[kind].shape), "use 'gan'")
+        for name, (called, _) in CASES.items()
+        if called == "stylegan2"
+        for kind in SPECS
+        if kind not in PICTURES
     },
     **{
         ("auxiliary", kind): ("labels", "--conditional") for kind in SPECS if kind not in (*LABELLED, "binary by class")
@@ -102,8 +119,7 @@ def family(name: str, kind: str, weights: int = 0) -> Family:
     torch.manual_seed(weights)
     called, settings = CASES[name]
     fields = FAMILIES[called].family.settings_type.model_fields
-    small = {"conv": {"width": 4}, "mlp": {"hidden": (12,)}}
-    networks = {field: small for field, info in fields.items() if info.annotation is NetworkSettings}
+    networks = {field: NARROW[info.annotation] for field, info in fields.items() if info.annotation in NARROW}
     return build(called, {**networks, **settings}, SPECS[kind])
 
 

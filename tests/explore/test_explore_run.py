@@ -42,6 +42,8 @@ def first(split: Split, count: int) -> Split:
         ("gan", ["sheet", "interpolations"]),
         ("infogan", ["sheet", "interpolations", "codes"]),
         ("gan-conditional", ["sheet", "interpolations"]),
+        ("stylegan2", ["sheet", "interpolations", "mixing"]),
+        ("stylegan2-conditional", ["sheet", "interpolations", "mixing"]),
     ],
 )
 def test_what_is_drawn_and_what_is_not_defined(
@@ -53,9 +55,9 @@ def test_what_is_drawn_and_what_is_not_defined(
         run, lambda: dataset, progress=lambda what, done, of: told.append((done, of))
     )
     assert [path.stem for path in written] == drawn
-    assert set(undefined) == {*WITH_LATENTS, "codes", "manifold"} - set(drawn)
+    assert set(undefined) == {*WITH_LATENTS, "codes", "manifold", "mixing"} - set(drawn)
     assert {path.name for path in (run.path / "explore").iterdir()} == {path.name for path in written}
-    assert told == [(done, 6) for done in range(7)]
+    assert told == [(done, 7) for done in range(8)]
     for path in written:
         with Image.open(path) as picture:
             assert picture.format == "PNG"
@@ -184,12 +186,12 @@ def test_data_without_labels(train_small: Callable[..., Path], tmp_path: Path) -
     found = ingest(recipe_for("vae", str(tmp_path / "data.npy"), {}).data)
     written, undefined, _ = everything.explore(Run(run), lambda: found)
     assert [path.stem for path in written] == WITH_LATENTS
-    assert undefined == ["codes", "manifold"]
+    assert undefined == ["codes", "manifold", "mixing"]
 
 
 def test_a_one_dimensional_latent(train_small: Callable[..., Path], tmp_path: Path, dataset: Dataset) -> None:
     run = train_small("vae", tmp_path / "run", "model.latent_dim=1")
-    assert everything.explore(Run(run), lambda: dataset)[1] == ["codes", "manifold"]
+    assert everything.explore(Run(run), lambda: dataset)[1] == ["codes", "manifold", "mixing"]
 
 
 def test_progress_as_an_animation(copied: Callable[[str], Path]) -> None:
@@ -224,5 +226,5 @@ def test_data_that_are_gone_cost_their_pictures_alone(copied: Callable[[str], Pa
 
     written, undefined, unread = everything.explore(Run(copied("vae")), gone)
     assert [path.stem for path in written] == ["sheet", "interpolations"]
-    assert (undefined, unread) == (["codes", "manifold"], "no such path: pictures")
+    assert (undefined, unread) == (["codes", "manifold", "mixing"], "no such path: pictures")
     assert everything.explore(Run(copied("gan")), gone).unread == ""  # no picture of a GAN shows data

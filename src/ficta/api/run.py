@@ -65,6 +65,7 @@ class Run:
         complete: Any = None,
         seed: int = 0,
         temperature: float = 1.0,
+        truncation: float = 1.0,
         prior: str = TRAINED,
     ) -> np.ndarray:
         """Make samples; sample i depends on (seed, i) and what it is asked for, but for rounding.
@@ -76,6 +77,7 @@ class Run:
             complete: likewise: a table (path or data frame) whose missing values and columns are to be sampled.
             seed: of the latents.
             temperature: spread of the latents; below 1 safer and less varied.
+            truncation: of a family with styles: how far these may be from their average; below 1 safer and less varied.
             prior: what latents are drawn from: ``trained``; ``normal``; ``mixture`` or ``flow``, which are fitted to
                 the latents of the training split when they are first asked for.
 
@@ -87,7 +89,8 @@ class Run:
             UsageError: fewer than one sample, or a label, column or value that the run lacks.
         """
         asked = self.ask(label, where=where, complete=complete)
-        return np.concatenate(list(self.samples(n, asked, seed=seed, temperature=temperature, prior=prior)))
+        how: dict[str, Any] = {"temperature": temperature, "truncation": truncation, "prior": prior}
+        return np.concatenate(list(self.samples(n, asked, seed=seed, **how)))
 
     def ask(self, label: str | None = None, *, where: Mapping[str, Any] | None = None, complete: Any = None) -> Asked:
         """What samples are to be; the arguments are those of ``sample``."""
@@ -107,12 +110,13 @@ class Run:
         *,
         seed: int = 0,
         temperature: float = 1.0,
+        truncation: float = 1.0,
         prior: str = TRAINED,
         progress: Progress = silent,
     ) -> Iterator[np.ndarray]:
         """Like ``sample``, some at a time, so that any number fits into memory; ``asked`` comes from ``ask``."""
         count = n if n is not None else (asked and asked.count) or DEFAULT_SAMPLES
-        options = SampleSettings.read({"temperature": temperature}, "sample")
+        options = SampleSettings.read({"temperature": temperature, "truncation": truncation}, "sample")
         return sample(self._with_prior(prior, progress), count, asked=asked, seed=seed, options=options)
 
     def rows(self, n: int | None = None, **how: Any) -> pd.DataFrame:

@@ -7,9 +7,9 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -44,9 +44,7 @@ def write_samples(
     run: Run,
     n: int | None,
     asked: Asked,
-    seed: int,
-    temperature: float,
-    prior: str,
+    how: Mapping[str, Any],
     place: Path,
     sheet: Path | None,
     progress: Progress,
@@ -57,9 +55,7 @@ def write_samples(
         run: a trained run.
         n: how many; None for as many as are asked for, or a hundred.
         asked: what they are to be.
-        seed: of the latents.
-        temperature: spread of the latents.
-        prior: what latents are drawn from.
+        how: further arguments of ``Run.samples``: seed, temperature, truncation, prior.
         place: a folder, a path ending in ``.npz`` (one array named ``samples``), or of a table another kind of file.
         sheet: where the sheet goes as well as beside the samples; by its ending a PNG, a JPEG …
         progress: who is told.
@@ -85,7 +81,7 @@ def write_samples(
 
     def made(count: int) -> Iterator[np.ndarray]:
         done = 0
-        for chunk in run.samples(count, asked, seed=seed, temperature=temperature, prior=prior, progress=progress):
+        for chunk in run.samples(count, asked, progress=progress, **how):
             yield chunk
             done += len(chunk)
             progress("samples", done, count)

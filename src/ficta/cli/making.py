@@ -141,6 +141,10 @@ def sample(
     temperature: Annotated[
         float, typer.Option(min=0, help="spread of the latents; below 1 safer and less varied")
     ] = 1.0,
+    truncation: Annotated[
+        float,
+        typer.Option(min=0, help="of a stylegan2: how far styles may be from their average; 0 is the average itself"),
+    ] = 1.0,
     prior: Annotated[
         str, typer.Option(help="what latents are drawn from: trained, normal, mixture, flow (fitted when first asked)")
     ] = "trained",
@@ -155,7 +159,8 @@ def sample(
     opened = api.open_run(run)
     place = out or run / "out"
     asked = opened.ask(label, where=_pairs(where), complete=complete)
-    paths = write_samples(opened, n, asked, seed, temperature, prior, place, sheet, ProgressShower())
+    how = {"seed": seed, "temperature": temperature, "truncation": truncation, "prior": prior}
+    paths = write_samples(opened, n, asked, how, place, sheet, ProgressShower())
     if as_json:
         print_json({"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
     else:
@@ -178,7 +183,7 @@ def explore(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Draw what a run has learnt: latent map, manifold, walks, reconstructions, a 10x10 sheet."""
+    """Draw what a run has learnt: latent map, manifold, walks, mixed styles, reconstructions, a 10x10 sheet."""
     from ficta import api
     from ficta.cli.show import ProgressShower
 

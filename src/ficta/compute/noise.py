@@ -88,6 +88,11 @@ def choices(seed: int, start: int, count: int, size: int) -> Tensor:
     return _by_sample(seed, "choice", start, count, lambda noise: noise.uniform(size))
 
 
+def inputs(seed: int, start: int, count: int, size: int) -> Tensor:
+    """Like ``latents``, but other numbers: what a generator takes beside its latent."""
+    return _by_sample(seed, "input", start, count, lambda noise: noise.normal(size))
+
+
 def _by_sample(seed: int, purpose: str, start: int, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
     """Numbers of samples ``start`` to ``start + count``, whatever else is drawn."""
     first, last = start // LATENT_BLOCK, -(-(start + max(count, 1)) // LATENT_BLOCK)

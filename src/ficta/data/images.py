@@ -91,7 +91,7 @@ class ImageCodec(Codec):
     measures = ("ms-ssim", "usefulness")
     repeats = False
     by_label = True
-    pictures = ("sheet", "reconstructions", "interpolations", "codes", "manifold", "latent")
+    pictures = ("sheet", "reconstructions", "interpolations", "codes", "manifold", "mixing", "latent")
     sheet_items = 100
     endings = ()
 

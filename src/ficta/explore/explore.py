@@ -20,6 +20,7 @@ from ficta.explore.pictures import (
     interpolations,
     latent_map,
     manifold,
+    mixing,
     reconstructions,
     sheet,
 )
@@ -71,6 +72,7 @@ def explore(
         "interpolations": lambda: interpolations(run, seed),
         "codes": lambda: codes(run, seed),
         "manifold": lambda: manifold(run),
+        "mixing": lambda: mixing(run, seed),
         "associations": lambda: associations(run, heldout(), seed),
         "latent": lambda: latent_map(run, heldout(), names, seed, projection) if encodes else None,
     }

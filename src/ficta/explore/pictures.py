@@ -15,7 +15,7 @@ from ficta.data.dataset import Split
 from ficta.draw.plots import matrices, scatter
 from ficta.draw.sheets import stacked
 from ficta.metrics.tables import correlations
-from ficta.models.family import Coded, Decodes, Encodes, Family, Reconstructs, device_of, reconstruct
+from ficta.models.family import Coded, Decodes, Encodes, Family, Reconstructs, Styled, device_of, reconstruct
 from ficta.runs.run import Run
 from ficta.runs.sampling import sample
 
@@ -23,6 +23,7 @@ MAP_ITEMS = 3000
 MAP_SAMPLES = 300
 MOST_LABELS = 20  # columns of the sheet of a conditional run
 COLLINEAR = 0.9995
+BANDS = ("coarse", "middle", "fine")  # of layers, about a third of them each
 Projection = Literal["pca", "tsne"]
 
 
@@ -95,6 +96,34 @@ def manifold(run: Run, side: int = 20) -> Image.Image | None:
     grid = torch.stack([across, down], -1).reshape(-1, 2)
     condition = torch.zeros(len(grid), dtype=torch.int64) if family.spec.condition else None
     return run.codec.preview(_decoded(run, grid, condition), columns=side)
+
+
+def mixing(run: Run, seed: int, columns: int = 6, rows: int = 2) -> Image.Image | None:
+    """Styles of two samples in one (Karras et al. 2019, arXiv:1812.04948, Fig. 3).
+
+    Each sample follows the style of the first in its column, but for a band of layers, in which it follows that of the
+    first in its row; the corner follows the average style. Of a conditional run sources take labels in turn.
+    """
+    family = run.family
+    if not isinstance(family, Styled):
+        return None
+    condition = run.codec.ask().condition(0, columns + rows)
+    with run.inference():
+        styles = family.styles(family.prior.sample(columns + rows, mix(seed, "mixing")), condition)
+        above, beside = styles[:columns], styles[columns:]
+        average = family.truncated(styles[:1], None if condition is None else condition[:1], 0)
+        band = torch.arange(family.layers, device=styles.device) * len(BANDS) // family.layers
+        sheet = [average, above]
+        for number in range(len(BANDS)):
+            for own in beside:
+                sheet += [own[None], torch.where((band == number)[:, None], own, above)]
+        made = run.codec.decode(family.synthesise(torch.cat(sheet)))
+    names = _names(run, condition) or [""] * len(styles)
+    captions = ["average", *names[:columns]]
+    for name in BANDS:
+        for label in names[columns:]:
+            captions += [f"{name} {label}".strip(), *[""] * columns]
+    return run.codec.preview(made, columns=1 + columns, captions=captions)
 
 
 def latent_map(

@@ -1,4 +1,6 @@
-"""Penalties on the gradient of a discriminator's logit."""
+"""Penalties on gradients: of a discriminator's logit, of a generator's samples."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -33,6 +35,25 @@ def one_centred(logits: Tensor, inputs: Tensor) -> Tensor:
     """
     lengths: Tensor = torch.linalg.vector_norm(_gradient(logits, inputs), dim=1)
     return (lengths - 1).square()
+
+
+def path_lengths(made: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+    """How far samples move with their styles: |J^T y| of Karras et al. 2020 (arXiv:1912.04958, Eq. 4).
+
+    As in its authors' code, squares are summed over a style and averaged over layers. The penalty is the squared
+    difference to a running mean of these lengths.
+
+    Args:
+        made: samples float (B, ...), computed from ``styles``; row i depends on row i alone.
+        styles: float (B, layers, D), part of a graph.
+        directions: y, normal numbers, shaped like ``made``.
+
+    Returns:
+        Lengths, float (B,). Not averaged; differentiable once more.
+    """
+    (gradient,) = torch.autograd.grad((made * directions).sum(), styles, create_graph=True)
+    lengths: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(styles.shape[1])
+    return lengths
 
 
 def _gradient(logits: Tensor, inputs: Tensor) -> Tensor:

@@ -16,14 +16,13 @@ from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
-from ficta.compute.noise import choices
 from ficta.losses.adversarial import ADVERSARIAL
 from ficta.losses.penalties import one_centred, zero_centred
-from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
+from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase
 from ficta.models.priors import StandardNormal
 from ficta.nets.augment import Augment, AugmentSettings
 from ficta.nets.outputs import OutputName, build_output
-from ficta.nets.parts import condition_size, conditioning, couples, projected
+from ficta.nets.parts import condition_size, couples, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
 Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]  # a penalty: weight, what, where
@@ -76,13 +75,15 @@ class AdversarialSettings(Settings):
 class Adversarial(Family):
     """Generator and discriminator, a phase each, and a lazy phase for penalties that not every step pays.
 
-    A leaf builds ``generator`` and ``discriminator`` and says what the latter makes of samples (``outputs``).
+    A leaf builds the networks, makes samples to be judged (``fake``) and says what ``discriminator`` makes of samples
+    (``outputs``).
     """
 
-    generator: nn.Module
     discriminator: nn.Module
     judges: tuple[str, ...] = ("discriminator",)
     """Attributes whose parameters the discriminator's phases move."""
+    makers: tuple[str, ...] = ("generator",)
+    """Attributes whose parameters the generator's phases move."""
 
     def __init__(self, settings: AdversarialSettings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
         super().__init__(settings, spec, networks)
@@ -104,6 +105,10 @@ class Adversarial(Family):
         Evidence as such, and for each label; then what a leaf reads by itself.
         """
 
+    @abc.abstractmethod
+    def fake(self, batch: Batch) -> Tensor:
+        """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
+
     def phases(self) -> Sequence[Phase]:
         """Discriminator, its penalty now and then, generator."""
         settings, own = self.settings, "discriminator"
@@ -113,7 +118,7 @@ class Adversarial(Family):
             every = settings.penalty_every
             phases.append(Phase("penalty", self.judges, self.penalty, own, every=every, second_order=True))
         every = settings.generator_every
-        return [*phases, Phase("generator", ("generator",), self.generator_loss, "generator", every=every)]
+        return [*phases, Phase("generator", self.makers, self.generator_loss, "generator", every=every)]
 
     def optimisers(self) -> Mapping[str, OptimiserSettings]:
         """One for each side."""
@@ -199,29 +204,6 @@ class Adversarial(Family):
         With projected labels it is the sum of an unconditional logit and the logit of the sample's own label.
         """
         return self._evidence(self.outputs(x), condition)
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The generator, its output kept within the data's range; of choices the likeliest."""
-        return self.output.draw(self.raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
-
-    def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
-    ) -> Tensor:
-        """Decode draws from the prior."""
-        device = device_of(self)
-        z = self.prior.sample(n, seed, first, options.temperature)
-        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
-
-    def fake(self, batch: Batch) -> Tensor:
-        """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
-        raw = self.raw(batch.noise.normal(self.latent_dim), batch.condition)
-        fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
-        return fake
-
-    def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """What the generator says before its output layer, float32 (B, *output.shape)."""
-        raw: Tensor = self.generator(z, *conditioning(condition, self.classes)).float()
-        return raw
 
     def _changed(self, batch: Batch, x: Tensor, name: str) -> Tensor:
         """What the discriminator sees of samples."""

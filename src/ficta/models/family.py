@@ -97,6 +97,10 @@ class SampleSettings(Settings):
     """How samples are made from a trained model."""
 
     temperature: Annotated[float, Field(ge=0, description="spread of the latents; below 1 safer and less varied")] = 1.0
+    truncation: Annotated[
+        float,
+        Field(ge=0, description="how far styles may be from their average: 1 as far as they are, 0 not at all"),
+    ] = 1.0
 
 
 class Objective(nn.Module, abc.ABC):
@@ -157,6 +161,26 @@ class Decodes(Protocol):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents float (B, latent_dim) => model space float (B, *spec.shape)."""
+
+
+@runtime_checkable
+class Styled(Decodes, Protocol):
+    """A family that turns a latent into a style, which each layer of a generator follows for itself.
+
+    Attributes:
+        layers: how many follow a style, the coarsest first.
+    """
+
+    layers: int
+
+    def styles(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Latents float (B, latent_dim) => the style of each layer, float (B, layers, D)."""
+
+    def truncated(self, styles: Tensor, condition: Tensor | None, truncation: float) -> Tensor:
+        """Styles moved to their average so far that this share of the way is left, float (B, layers, D)."""
+
+    def synthesise(self, styles: Tensor) -> Tensor:
+        """Styles float (B, layers, D) => model space float (B, *spec.shape)."""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from ficta.models.family import Batch, Family, Phase
 from ficta.models.gan import Gan
 from ficta.models.infogan import InfoGan
 from ficta.models.ladder import Ladder
+from ficta.models.stylegan2 import StyleGan2
 from ficta.models.vae import Vae
 from ficta.models.vaegan import VaeGan
 from ficta.models.vqvae import VqVae
@@ -43,6 +44,9 @@ FAMILIES: dict[str, Entry] = {
     ),
     "infogan": Entry(InfoGan, "InfoGAN: Interpretable Representation Learning (Chen et al.)", 2016, "arXiv:1606.03657"),
     "gan": Entry(Gan, "Generative Adversarial Nets (Goodfellow et al.)", 2014, "arXiv:1406.2661"),
+    "stylegan2": Entry(
+        StyleGan2, "Analyzing and Improving the Image Quality of StyleGAN (Karras et al.)", 2020, "arXiv:1912.04958"
+    ),
 }
 
 

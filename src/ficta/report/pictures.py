@@ -71,6 +71,11 @@ KNOWN = {
         "The latent space in even steps, left to right and top to bottom; neighbours should change smoothly. Of a "
         "conditional run the first label alone.",
     ),
+    "mixing": (
+        "Styles mixed",
+        "Each tile takes a band of layers from the first of its row and all else from the first of its column: coarse "
+        "layers should decide on shapes, fine ones on shades.",
+    ),
     "closest": (
         "Closest to the training data",
         "The ten samples that lie closest to a training item (above), and those items (below): are they copies? The "

@@ -8,7 +8,7 @@ import numpy as np
 
 from ficta.base.errors import UsageError
 from ficta.data.asked import Asked
-from ficta.models.family import SampleSettings, device_of
+from ficta.models.family import SampleSettings, Styled, device_of
 from ficta.runs.run import Run
 
 CHUNK = 256
@@ -39,16 +39,21 @@ def sample(
         Compact arrays (up to chunk, *stored shape).
 
     Raises:
-        UsageError: fewer than one sample.
+        UsageError: fewer than one sample, or a truncation of what has no styles.
     """
     if n < 1:
         raise UsageError(f"{n} samples: ask for at least 1")
-    family, codec = run.family, run.codec
+    family, codec, options = run.family, run.codec, options or SampleSettings()
+    if options.truncation != 1 and not isinstance(family, Styled):
+        raise UsageError(
+            f"a {run.recipe['family']} has no styles to truncate; leave truncation out, and lower the temperature "
+            "instead (--temperature)"
+        )
     asked = codec.ask() if asked is None else asked
     for first in range(start, start + n, chunk):
         count = min(chunk, start + n - first)
         condition = asked.condition(first, count)
         given = None if condition is None else condition.to(device_of(family))
         with run.inference():
-            made = family.sample(count, given, options=options or SampleSettings(), seed=seed, first=first)
+            made = family.sample(count, given, options=options, seed=seed, first=first)
         yield asked.keep(codec.decode(made), first)
