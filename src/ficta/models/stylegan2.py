@@ -178,7 +178,7 @@ class StyleGan2(Adversarial):
 
     def _styles(self, z: Tensor, condition: Tensor | None) -> Tensor:
         """Normalised latents => styles, float32 (B, width)."""
-        found: Tensor = self.mapping(z, *conditioning(condition, self.classes))
+        found: Tensor = self.mapping(z, *conditioning(condition, self.classes)).float()
         return found
 
     def _mixed(self, batch: Batch) -> Tensor:

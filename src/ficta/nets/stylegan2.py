@@ -72,15 +72,15 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Float (B, latent_dim), float (B, C) or None => float32 (B, width).
+        """Float (B, latent_dim), float (B, C) or None => float (B, width).
 
         However loud it is, a condition comes to be as loud as a latent.
         """
         if self.condition is not None:
-            z = torch.cat([z, normalised(self.condition(condition).float())], 1)
+            z = torch.cat([z, normalised(self.condition(condition))], 1)
         for layer in self.layers:
             z = F.leaky_relu(layer(z), LEAK, inplace=True)
-        return z.float()
+        return z
 
 
 class Synthesis(nn.Module):
@@ -276,7 +276,7 @@ class ModulatedConv(nn.Module):
         else:
             out = F.conv2d(x, self.weight, padding=MARGIN)
         squares = self.weight.square().sum((2, 3))  # outputs, inputs
-        lengths = torch.rsqrt(F.linear(scales.square(), squares).float() + LEAST)
+        lengths = torch.rsqrt(F.linear(scales.square(), squares) + LEAST)
         return out * (lengths * gain).to(out.dtype)[:, :, None, None]
 
 
