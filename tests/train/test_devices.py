@@ -17,11 +17,12 @@ from ficta.compute import tensors
 from ficta.runs.folder import RunFolder
 
 SIDES = {"vae": ("encoder", "decoder"), "vqvae": ("encoder", "decoder"), "gan": ("generator", "discriminator")}
+STYLES = ["model.synthesis.width=4", "model.discriminator.width=4", "model.mapping.width=12"]
 
 
 def command(name: str, out: Path, *settings: str, batch: int = 16) -> list[str]:
     given = ["train.threads=1", f"train.batch={batch}", "train.samples=512", "train.reports=4"]
-    given += [*(f"model.{side}.conv.width=8" for side in SIDES[name]), *settings]
+    given += [*(f"model.{side}.conv.width=8" for side in SIDES.get(name, ())), *settings]
     return ["train", name, "--data", "digits", "--out", str(out), *(word for each in given for word in ("--set", each))]
 
 
@@ -41,6 +42,10 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path, in_process
             *("train.samples=128", "model.codes=12", "model.code_dim=3", "model.restart_share=0.5"),
             *("model.prior.width=8", "model.prior.heads=2"),
             *("model.optimiser.epsilon=1e-3", "model.prior_optimiser.epsilon=1e-3"),
+        ],
+        "stylegan2": [
+            *(*STYLES, "model.discriminator.deviation=false", "data.conditional=true", "model.penalty_every=4"),
+            *(f"model.{side}.epsilon=1e-3" for side in sides),
         ],
     }
     jobs = []

@@ -16,13 +16,14 @@ from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
+from ficta.compute.noise import choices
 from ficta.losses.adversarial import ADVERSARIAL
 from ficta.losses.penalties import one_centred, zero_centred
-from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase
+from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.models.priors import StandardNormal
 from ficta.nets.augment import Augment, AugmentSettings
 from ficta.nets.outputs import OutputName, build_output
-from ficta.nets.parts import condition_size, couples, projected
+from ficta.nets.parts import condition_size, conditioning, couples, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
 Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]  # a penalty: weight, what, where
@@ -235,6 +236,35 @@ class Adversarial(Family):
                 found = penalty(self.logits(x, batch.condition), x)
                 parts.append(Losses(weight * found, {name: found.detach()}))
         return total(parts)
+
+
+class SingleGenerator(Adversarial):
+    """A game whose samples one network, ``generator``, makes of latents."""
+
+    generator: nn.Module
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The generator, its output kept within the data's range; of choices the likeliest."""
+        return self.output.draw(self.raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
+
+    def sample(
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+    ) -> Tensor:
+        """Decode draws from the prior."""
+        device = device_of(self)
+        z = self.prior.sample(n, seed, first, options.temperature)
+        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
+
+    def fake(self, batch: Batch) -> Tensor:
+        """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
+        raw = self.raw(batch.noise.normal(self.latent_dim), batch.condition)
+        fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
+        return fake
+
+    def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """What the generator says before its output layer, float32 (B, *output.shape)."""
+        raw: Tensor = self.generator(z, *conditioning(condition, self.classes)).float()
+        return raw
 
 
 def total(parts: Sequence[Losses], terms: Mapping[str, Tensor] | None = None) -> Losses:

@@ -9,11 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices
-from ficta.models.adversarial import Adversarial, AdversarialSettings
-from ficta.models.family import Batch, SampleSettings, device_of
+from ficta.models.adversarial import AdversarialSettings, SingleGenerator
 from ficta.nets.build import NetworkSettings, build_decoder, build_discriminator
-from ficta.nets.parts import conditioning
 
 
 class GanSettings(AdversarialSettings):
@@ -27,7 +24,7 @@ class GanSettings(AdversarialSettings):
 
 
 @final
-class Gan(Adversarial):
+class Gan(SingleGenerator):
     """Any generator network against any discriminator network."""
 
     settings_type = GanSettings
@@ -50,26 +47,3 @@ class Gan(Adversarial):
         """The discriminator's."""
         found: Tensor = self.discriminator(x).float()
         return found
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The generator, its output kept within the data's range; of choices the likeliest."""
-        return self.output.draw(self.raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
-
-    def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
-    ) -> Tensor:
-        """Decode draws from the prior."""
-        device = device_of(self)
-        z = self.prior.sample(n, seed, first, options.temperature)
-        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
-
-    def fake(self, batch: Batch) -> Tensor:
-        """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
-        raw = self.raw(batch.noise.normal(self.latent_dim), batch.condition)
-        fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
-        return fake
-
-    def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """What the generator says before its output layer, float32 (B, *output.shape)."""
-        raw: Tensor = self.generator(z, *conditioning(condition, self.classes)).float()
-        return raw

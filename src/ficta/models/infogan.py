@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
 from ficta.losses.likelihoods import gaussian_nats
-from ficta.models.adversarial import Adversarial, AdversarialSettings
+from ficta.models.adversarial import AdversarialSettings, SingleGenerator
 from ficta.models.family import Batch, Losses, Sweep
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
 from ficta.nets.parts import LEAK, LOUD
@@ -50,7 +50,7 @@ class Codes(NamedTuple):
 
 
 @final
-class InfoGan(Adversarial):
+class InfoGan(SingleGenerator):
     """A game in which both sides also make the codes of samples easy to read (Eq. 6).
 
     A latent is standard normal throughout. Its last numbers are the codes, categorical ones first: their shares of the
