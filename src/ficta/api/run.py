@@ -20,6 +20,7 @@ from ficta.data.codec import Tabulates
 from ficta.data.dataset import Dataset, Store
 from ficta.data.ingest import ingest
 from ficta.models.family import Decodes, Encodes, SampleSettings
+from ficta.runs.rejection import Acceptance, calibrate
 from ficta.runs.run import TRAINED
 from ficta.runs.run import Run as StoredRun
 from ficta.runs.sampling import sample
@@ -67,6 +68,7 @@ class Run:
         temperature: float = 1.0,
         truncation: float = 1.0,
         prior: str = TRAINED,
+        acceptance: Acceptance | None = None,
     ) -> np.ndarray:
         """Make samples; sample i depends on (seed, i) and what it is asked for, but for rounding.
 
@@ -80,6 +82,8 @@ class Run:
             truncation: of a family with styles: how far these may be from their average; below 1 safer and less varied.
             prior: what latents are drawn from: ``trained``; ``normal``; ``mixture`` or ``flow``, which are fitted to
                 the latents of the training split when they are first asked for.
+            acceptance: from ``acceptance``: keep only what the discriminator takes for real; takes several times as
+                long.
 
         Returns:
             Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns) as ``rows`` reads
@@ -90,6 +94,7 @@ class Run:
         """
         asked = self.ask(label, where=where, complete=complete)
         how: dict[str, Any] = {"temperature": temperature, "truncation": truncation, "prior": prior}
+        how["acceptance"] = acceptance
         return np.concatenate(list(self.samples(n, asked, seed=seed, **how)))
 
     def ask(self, label: str | None = None, *, where: Mapping[str, Any] | None = None, complete: Any = None) -> Asked:
@@ -112,12 +117,35 @@ class Run:
         temperature: float = 1.0,
         truncation: float = 1.0,
         prior: str = TRAINED,
+        acceptance: Acceptance | None = None,
         progress: Progress = silent,
     ) -> Iterator[np.ndarray]:
         """Like ``sample``, some at a time, so that any number fits into memory; ``asked`` comes from ``ask``."""
         count = n if n is not None else (asked and asked.count) or DEFAULT_SAMPLES
         options = SampleSettings.read({"temperature": temperature, "truncation": truncation}, "sample")
-        return sample(self._with_prior(prior, progress), count, asked=asked, seed=seed, options=options)
+        run = self._with_prior(prior, progress)
+        return sample(run, count, asked=asked, seed=seed, options=options, acceptance=acceptance)
+
+    def acceptance(
+        self,
+        *,
+        temperature: float = 1.0,
+        truncation: float = 1.0,
+        prior: str = TRAINED,
+        progress: Progress = silent,
+    ) -> Acceptance:
+        """How its discriminator keeps samples that are made so, and rejects others (Azadi et al. 2019).
+
+        It is calibrated by samples and by items of the validation split.
+
+        Returns:
+            For ``sample``; ``rate`` is the share of samples that are kept.
+
+        Raises:
+            UsageError: a family without a discriminator, or no validation split.
+        """
+        options = SampleSettings.read({"temperature": temperature, "truncation": truncation}, "sample")
+        return calibrate(self._with_prior(prior, progress), self._dataset(progress).splits["validation"], options)
 
     def rows(self, n: int | None = None, **how: Any) -> pd.DataFrame:
         """Like ``sample``, of a run on a table: a data frame with its columns.

@@ -148,6 +148,9 @@ def sample(
     prior: Annotated[
         str, typer.Option(help="what latents are drawn from: trained, normal, mixture, flow (fitted when first asked)")
     ] = "trained",
+    reject: Annotated[
+        bool, typer.Option("--reject", help="keep only what the discriminator takes for real; several times the time")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -159,12 +162,16 @@ def sample(
     opened = api.open_run(run)
     place = out or run / "out"
     asked = opened.ask(label, where=_pairs(where), complete=complete)
-    how = {"seed": seed, "temperature": temperature, "truncation": truncation, "prior": prior}
-    paths = write_samples(opened, n, asked, how, place, sheet, ProgressShower())
+    how: dict[str, Any] = {"temperature": temperature, "truncation": truncation, "prior": prior}
+    how["acceptance"] = opened.acceptance(**how, progress=ProgressShower()) if reject else None
+    paths = write_samples(opened, n, asked, {"seed": seed, **how}, place, sheet, ProgressShower())
+    rate = how["acceptance"].rate if reject else None
     if as_json:
-        print_json({"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files})
+        said = {"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files}
+        print_json(said if rate is None else {**said, "acceptance_rate": rate})
     else:
-        typer.echo(f"{paths.n} samples in {place}; side by side in {paths.sheet}")
+        kept = "" if rate is None else f"; {rate:.0%} of all that were made were kept"
+        typer.echo(f"{paths.n} samples in {place}; side by side in {paths.sheet}{kept}")
 
 
 def _pairs(where: list[str] | None) -> dict[str, str]:

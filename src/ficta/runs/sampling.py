@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ficta.base.errors import UsageError
 from ficta.data.asked import Asked
 from ficta.models.family import SampleSettings, Styled, device_of
+from ficta.runs.rejection import Acceptance, accepted
 from ficta.runs.run import Run
 
 CHUNK = 256
@@ -23,6 +25,7 @@ def sample(
     options: SampleSettings | None = None,
     chunk: int = CHUNK,
     start: int = 0,
+    acceptance: Acceptance | None = None,
 ) -> Iterator[np.ndarray]:
     """Make ``n`` samples, some at a time; sample i depends on (seed, i) and what it is asked for, but for rounding.
 
@@ -34,6 +37,7 @@ def sample(
         options: how.
         chunk: samples at a time.
         start: number of the first sample.
+        acceptance: with what probability samples are kept; without, all are.
 
     Yields:
         Compact arrays (up to chunk, *stored shape).
@@ -55,5 +59,10 @@ def sample(
         condition = asked.condition(first, count)
         given = None if condition is None else condition.to(device_of(family))
         with run.inference():
-            made = family.sample(count, given, options=options, seed=seed, first=first)
+            how: dict[str, Any] = {"options": options, "seed": seed, "first": first}
+            made = (
+                family.sample(count, given, **how)
+                if acceptance is None
+                else accepted(family, acceptance, count, given, **how)
+            )
         yield asked.keep(codec.decode(made), first)
