@@ -49,10 +49,10 @@ class SynthesisSettings(Settings):
 
 
 class JudgeSettings(Settings):
-    """The network from pictures to logits."""
+    """The network from pictures to logits; twice as wide as synthesis by default, as a narrow one misses variety."""
 
-    width: Annotated[int, Field(ge=1, description="channels at the finest grid, doubled per coarser one")] = 16
-    widest: Annotated[int, Field(ge=1, description="most channels that doubling leads to")] = 128
+    width: Annotated[int, Field(ge=1, description="channels at the finest grid, doubled per coarser one")] = 32
+    widest: Annotated[int, Field(ge=1, description="most channels that doubling leads to")] = 256
     deviation: Annotated[
         bool,
         Field(description="see how much the samples of a batch vary; without, a batch can be in several parts"),
