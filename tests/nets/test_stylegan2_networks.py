@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ficta.nets.fir import Blur, Double
 from ficta.nets.parts import couples
 from ficta.nets.stylegan2 import (
-    Blur,
-    Double,
     EqualConv,
     EqualLinear,
     Judge,
