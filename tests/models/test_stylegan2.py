@@ -287,3 +287,19 @@ def test_what_it_can_do() -> None:
     assert isinstance(family, Discriminates)
     assert not isinstance(family, Encodes)
     assert not isinstance(build("gan", {}, GREY), Styled)
+
+
+def test_decoding_is_exported_for_any_number_of_samples() -> None:
+    family = noisy(stylegan2({})).eval()
+
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.family = family
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.family.decode(z)
+
+    exported = torch.export.export(Decoder(), (torch.randn(2, 3),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    z = torch.randn(5, 3)
+    torch.testing.assert_close(exported.module()(z), family.decode(z))

@@ -158,7 +158,7 @@ class StyleGan2(Adversarial):
 
     def synthesise(self, styles: Tensor) -> Tensor:
         """Pictures with noise that is always the same."""
-        return self._drawn(styles, self.still.expand(len(styles), -1))
+        return self._drawn(styles, self.still.expand(styles.shape[0], -1))
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Pictures of latents, with noise that is always the same."""
@@ -208,7 +208,7 @@ class StyleGan2(Adversarial):
 
     def _drawn(self, styles: Tensor, noise: Tensor) -> Tensor:
         raw = self.synthesis(styles, noise).float()
-        return self.output.draw(raw, raw.new_zeros(len(raw), self.output.choices))
+        return self.output.draw(raw, raw.new_zeros(raw.shape[0], self.output.choices))
 
 
 def _kinds(styles: Tensor, condition: Tensor | None) -> Tensor:

@@ -112,7 +112,7 @@ class Synthesis(nn.Module):
         """Float (B, layers, width), standard normal float (B, numbers) => float (B, C, H, W)."""
         parts = torch.split(noise, [math.prod(place) for place in self.places], 1)
         noises = iter(part.view(-1, 1, *place) for part, place in zip(parts, self.places, strict=True))
-        grid, layers = self._begin(len(styles)), styles.unbind(1)
+        grid, layers = self._begin(styles.shape[0]), styles.unbind(1)
         picture: Tensor | None = None
         for level, (conv, shown) in enumerate(zip(self.convs, self.shown, strict=True)):
             if level:
