@@ -22,7 +22,7 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW = 400_000, 300_000, 60_000, 100_000  # samples seen
+CODES, LABELS, DEEP, FEW = 400_000, 300_000, 60_000, 60_000  # samples seen
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
 SPACES = ("random-conv", "classifier")
