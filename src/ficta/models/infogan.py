@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, final
 
@@ -16,7 +17,7 @@ from ficta.losses.likelihoods import gaussian_nats
 from ficta.models.adversarial import AdversarialSettings, SingleGenerator
 from ficta.models.family import Batch, Losses, Sweep
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
-from ficta.nets.parts import LEAK, LOUD
+from ficta.nets.parts import LEAK
 
 STEPS = 10  # values of a continuous code that are looked at
 
@@ -29,7 +30,7 @@ class InfoGanSettings(AdversarialSettings):
     ] = (10,)
     continuous: Annotated[int, Field(ge=0, description="continuous codes, each from -1 to 1")] = 2
     categorical_weight: Annotated[float, Field(ge=0, description="weight of reading categorical codes, in nats")] = 1.0
-    continuous_weight: Annotated[float, Field(ge=0, description="weight of reading continuous codes, in nats")] = 0.1
+    continuous_weight: Annotated[float, Field(ge=0, description="weight of reading continuous codes, in nats")] = 0.5
     features: Annotated[int, Field(ge=1, description="numbers that evidence and codes are read from")] = 128
     generator: Annotated[NetworkSettings, Field(description="network from latents and codes to data")] = (
         NetworkSettings()
@@ -100,10 +101,10 @@ class InfoGan(SingleGenerator):
         return made
 
     def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """See the base; of each categorical code the generator is told all values, of which one is 1."""
-        codes = self.codes_of(z)
+        """See the base; of a categorical code all values are 0 but its own, which is as loud as the plain numbers are."""
+        codes, loud = self.codes_of(z), math.sqrt(max(1, self.plain))
         hot = [
-            LOUD * F.one_hot(code, kinds).float()
+            loud * F.one_hot(code, kinds).float()
             for code, kinds in zip(codes.categorical.unbind(1), self.kinds, strict=True)
         ]
         return super().raw(torch.cat([z[:, : self.plain], *hot, codes.continuous], 1), condition)
