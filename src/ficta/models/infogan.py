@@ -101,7 +101,7 @@ class InfoGan(SingleGenerator):
         return made
 
     def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """See the base; of a categorical code all values are 0 but its own, which is as loud as the plain numbers are."""
+        """See the base; of a categorical code all values are 0 but its own, as loud as the plain numbers together."""
         codes, loud = self.codes_of(z), math.sqrt(max(1, self.plain))
         hot = [
             loud * F.one_hot(code, kinds).float()
