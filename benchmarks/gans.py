@@ -22,19 +22,23 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW = 400_000, 300_000, 60_000, 60_000  # samples seen
+CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 60_000  # samples seen
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
 SPACES = ("random-conv", "classifier")
 MEASURES = tuple(f"{name}({space})" for space in SPACES for name in ("frechet-distance", "recall", "coverage"))
 CODE, OBEYED = "code-accuracy(code 1)", "condition-obeyed(classifier)"
 # deep networks without normalisation, of which every layer passes on what it is given a little worse
-DEPTH = [f"model.{side}.{setting}" for side in ("generator", "discriminator") for setting in ("kind=mlp",)]
-DEPTH += [f"model.{side}.mlp.hidden={[256] * 12}" for side in ("generator", "discriminator")]
+SIDES = ("generator", "discriminator")
+DEPTH = [f"model.{side}.{setting}" for side in SIDES for setting in ("kind=mlp", f"mlp.hidden={[256] * 12}")]
 GAMES = {
     "minimax": ("gan", ["model.loss=minimax", "model.r1_gamma=0"]),
     "wgan-gp": ("wgan-gp", []),
-    "r3gan": ("r3gan", []),
+    # with the preset's weights of 1 and rates of 2e-4 it swings for as long (tried with seed 0)
+    "r3gan": (
+        "r3gan",
+        ["model.r1_gamma=100", "model.r2_gamma=100", *(f"model.{side}_optimiser.rate=5e-4" for side in SIDES)],
+    ),
 }
 AUGMENTED = {kind: [f"model.augment.kind={kind}"] for kind in ("none", "diff", "ada")}
 
