@@ -40,7 +40,7 @@ GAMES = {
         ["model.r1_gamma=100", "model.r2_gamma=100", *(f"model.{side}_optimiser.rate=5e-4" for side in SIDES)],
     ),
 }
-AUGMENTED = {kind: [f"model.augment.kind={kind}"] for kind in ("none", "diff", "ada")}
+AUGMENTED = {kind: [f"model.augment.kind={kind}", "model.augment.samples=50_000"] for kind in ("none", "diff", "ada")}
 
 
 def fitted(model: str, data: str, name: str, samples: int, seed: int, *settings: str) -> ficta.Run:

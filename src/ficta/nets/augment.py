@@ -36,8 +36,9 @@ class AugmentSettings(Settings):
         float, Field(gt=0, lt=1, description="ada: mean sign of the discriminator's logits on real pictures to keep to")
     ] = 0.6
     samples: Annotated[
-        int, Field(ge=1, description="ada: samples seen in which the probability can go from 0 to 1")
-    ] = 500_000
+        int,
+        Field(ge=1, description="ada: samples seen in which the probability can go from 0 to 1; 500,000 in the paper"),
+    ] = 100_000
 
 
 class Augment(nn.Module):
