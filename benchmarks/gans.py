@@ -1,6 +1,6 @@
 """What GANs do, each against what its paper says: figures in benchmarks/results/gans-*.json.
 
-    python benchmarks/gans.py codes | labels | deep | few [seed ...]
+    python benchmarks/gans.py codes | labels | deep | few | styles [seed ...]
 
 Data and runs lie where benchmarks/evidence.py has them. Runs that are there already are continued, or left alone when
 finished. One core each: several jobs can stand beside each other.
@@ -14,19 +14,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from evidence import DATA, IMAGES, judged, keep, picture, told, train, training_facts
+from evidence import DATA, IMAGES, RUNS, judged, keep, picture, told, train, training_facts
 
 import ficta
+from ficta import api
 from ficta.draw.plots import curves
 from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 60_000  # samples seen
+CODES, LABELS, DEEP, FEW, STYLES = 400_000, 300_000, 100_000, 60_000, 60_000  # samples seen
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
 SPACES = ("random-conv", "classifier")
 MEASURES = tuple(f"{name}({space})" for space in SPACES for name in ("frechet-distance", "recall", "coverage"))
+OVERLAP = tuple(f"{name}({space})" for space in SPACES for name in ("frechet-distance", "precision", "recall"))
+TRUNCATIONS = (1.0, 0.7, 0.5, 0.3)
 CODE, OBEYED = "code-accuracy(code 1)", "condition-obeyed(classifier)"
 # deep networks without normalisation, of which every layer passes on what it is given a little worse
 SIDES = ("generator", "discriminator")
@@ -109,7 +112,24 @@ def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few}
+def styles(seeds: Sequence[int]) -> None:
+    """What truncation does to precision and recall of a StyleGAN2, and its styles mixed."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        run = fitted("stylegan2", "mnist", "styles", STYLES, seed)
+        for truncation in TRUNCATIONS:
+            place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
+            np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
+            found = {each.name: each.estimate for each in api.evaluate(place, DATA / "mnist", n=JUDGED).results}
+            of = {name: found[name].value for name in OVERLAP}
+            rows.append({"truncation": truncation, **of, **training_facts(run)})
+            keep("gans-styles", {"judged": JUDGED, "rows": rows})
+        if seed == seeds[0]:
+            picture(run, "stylegan2-mixing", "explore/mixing.png")
+            picture(run, "stylegan2-sheet")
+
+
+JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few, "styles": styles}
 
 
 if __name__ == "__main__":
