@@ -66,12 +66,14 @@ class InfoGan(SingleGenerator):
     def __init__(self, settings: InfoGanSettings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
         super().__init__(settings, spec, networks)
         self.kinds = list(settings.categories)
-        self.plain = settings.latent_dim - len(self.kinds) - settings.continuous
-        if self.plain < 0 or self.plain == settings.latent_dim:
+        codes = len(self.kinds) + settings.continuous
+        self.plain = settings.latent_dim - codes
+        if not codes:
             raise UsageError(
-                f"a latent of {settings.latent_dim} numbers with {settings.latent_dim - self.plain} codes among them: "
-                "ask for at least one of model.categories and model.continuous, and for as large a model.latent_dim"
+                "an infogan without codes is a gan: name model.categories or model.continuous, or use 'gan'"
             )
+        if self.plain < 0:
+            raise UsageError(f"model.latent_dim = {settings.latent_dim} has no room for {codes} codes: raise it")
         inputs, width = self.plain + sum(self.kinds) + settings.continuous, settings.features
         self.generator = (
             networks["generator"]

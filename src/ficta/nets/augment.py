@@ -55,8 +55,8 @@ class Augment(nn.Module):
         super().__init__()
         if settings.kind != "none" and (len(shape) != 3 or shape[0] not in (1, 3)):
             raise UsageError(
-                f"augment.kind = '{settings.kind}' is for grey or coloured pictures, the data have shape {shape}: "
-                "use 'none'"
+                f"model.augment.kind = '{settings.kind}' is for grey or coloured pictures, the data have shape "
+                f"{shape}: use 'none'"
             )
         self.settings, self.numbers = settings, NUMBERS[settings.kind]
         if settings.kind == "ada":
