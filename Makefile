@@ -42,6 +42,8 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	for job in nll weighted priors layers codes labels; do $(BIN)/python benchmarks/vaes.py $$job || exit 1; done
 	$(BIN)/python benchmarks/factors.py
 	$(BIN)/python benchmarks/toys.py
+	$(BIN)/python benchmarks/toys_gans.py
+	for job in codes labels deep few styles; do $(BIN)/python benchmarks/gans.py $$job || exit 1; done
 	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt

@@ -72,11 +72,11 @@ def drawn(found: Mapping[str, Mapping[str, Seen]]) -> Image.Image:
         cells = figure.figure.subplots(len(found), len(ratios) - 1, width_ratios=ratios[:-1], squeeze=False)
         for axes in cells.flat:
             axes.set_axis_off()
-        for row, (name, of) in zip(cells, found.items(), strict=True):
+        for number, (row, (name, of)) in enumerate(zip(cells, found.items(), strict=True)):
             for place, (data, seen) in enumerate(of.items()):
                 panels = row[place * (len(PANELS) + 1) :][: len(PANELS)]
                 show(panels, SETS[data], seen)
-                for axes, word in zip(panels, PANELS if row is cells[0] else (), strict=False):
+                for axes, word in zip(panels, () if number else PANELS, strict=False):
                     axes.set_title(word, loc="right", fontsize=7.5, color=FAINT, pad=3)
             row[0].set_title(name, loc="left", fontsize=8.5, fontweight="bold", pad=3)
         return figure.render().quantize(COLOURS)
