@@ -85,7 +85,8 @@ def main() -> None:
             sample=lambda n, batch: np.concatenate(list(sample(run().stored, n, chunk=batch))),
             encode=encode if asked.network == "article-vae" else None,
             one=lambda: run().sample(1),
-            facts={name: settings[name] for name in ("precision", "threads", "compile") if name in settings},
+            facts={name: settings[name] for name in ("precision", "threads", "compile") if name in settings}
+            | {"cycle": NETWORKS[asked.network].cycle},
         ),
         answers,
     )

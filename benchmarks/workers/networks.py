@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch_families as plain
+import torch_games as games
 from torch import nn
 from torch_networks import discriminator, encoder, upward
 from torch_steps import gan_step, vae_step
@@ -20,6 +22,7 @@ class Network(NamedTuple):
         build: the same networks by hand; with ``encoder`` and ``decoder`` where they are sampled and encoded with.
         step: an update by hand, from those networks: pictures => the loss.
         signed: whether pictures are in [-1, 1] there, or in [0, 1].
+        cycle: steps after which all that happens but now and then, such as a lazy penalty, has had its turn.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Network(NamedTuple):
     build: Callable[[], Any]
     step: Callable[[Any], plain.Step]
     signed: bool = False
+    cycle: int = 1
 
 
 def article_vae() -> nn.ModuleDict:
@@ -46,6 +50,10 @@ def conv(channels: tuple[int, ...], hidden: tuple[int, ...] = ()) -> dict[str, A
 
 DOWN, UP = (32, 64), (64, 64, 32)
 BOTH = {"encoder": conv(DOWN, (16,)), "decoder": conv(UP)}
+GAME = {"generator": conv(UP), "discriminator": conv(DOWN)}
+DCGAN = {"conv": {"width": games.DCGAN_WIDTH}}  # kinds and all else are the preset's
+RESNET = {"kind": "resnet", "resnet": {"width": games.RESNET_WIDTH}}
+STYLED = {"width": games.WIDTHS[0], "widest": games.WIDTHS[-1]}
 WIDER = {"latent_dim": plain.LATENT_DIM}
 
 NETWORKS: dict[str, Network] = {
@@ -67,4 +75,23 @@ NETWORKS: dict[str, Network] = {
     "vqvae": Network("vqvae", {"encoder": conv(DOWN), "decoder": conv(UP)}, plain.VqVae, plain.vqvae_step),
     "aae": Network("aae", BOTH, plain.Aae, plain.aae_step),
     "vaegan": Network("vaegan", {**BOTH, "discriminator": conv(DOWN)}, plain.VaeGan, plain.vaegan_step, signed=True),
+    "dcgan": Network("dcgan", {"generator": DCGAN, "discriminator": DCGAN}, games.dcgan, games.dcgan_step, signed=True),
+    "resnet": Network(
+        "gan",
+        {"generator": RESNET, "discriminator": RESNET},
+        games.resnet,
+        games.resnet_step,
+        signed=True,
+        cycle=games.R1_EVERY,
+    ),
+    "wgan-gp": Network("wgan-gp", GAME, games.wgan_gp, games.wgan_gp_step, signed=True, cycle=games.GENERATOR_EVERY),
+    "infogan": Network("infogan", GAME, games.InfoGan, games.infogan_step, signed=True, cycle=games.R1_EVERY),
+    "stylegan2": Network(
+        "stylegan2",
+        {"synthesis": STYLED, "discriminator": STYLED},
+        games.StyleGan2,
+        games.stylegan2_step,
+        signed=True,
+        cycle=math.lcm(games.R1_EVERY, games.PATH_EVERY),
+    ),
 }

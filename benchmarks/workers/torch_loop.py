@@ -60,7 +60,7 @@ def main() -> None:
             sample=sample,
             encode=encode if is_vae else None,
             one=lambda: sample(1, 1),
-            facts={"precision": "float32", "threads": torch.get_num_threads()},
+            facts={"precision": "float32", "threads": torch.get_num_threads(), "cycle": network.cycle},
         ),
         answers,
     )

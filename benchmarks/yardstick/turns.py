@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ CHUNK = 256
 MADE = 10_000
 LATENCY_REPEATS = 50
 TOLD = ("precision", "jit", "threads", "compile")  # by workers of themselves, and kept
+LEAST_STEPS = 2  # of a turn
 BUSY = 0.1  # a share of the cores in foreign hands beyond which a row is marked
 
 
@@ -130,10 +132,17 @@ def ratios(found: Mapping[str, Any], larger_is_better: bool) -> dict[str, Any]:
 
 
 def turn_samples(worker: Worker, batch: int, seconds: float) -> int:
-    """How many samples, in whole batches, take about so long; an uncounted turn of that length comes with it."""
-    samples = 2 * batch
+    """How many samples, in whole batches, take about so long; an uncounted turn of that length comes with it.
+
+    A worker some of whose steps do more, every so many, says after how many (``cycle``): a turn holds whole cycles, so
+    that each holds its share of them.
+    """
+    cycle: int = worker.ready.get("cycle", 1)
+    unit = cycle * batch
+    least = math.ceil(LEAST_STEPS / cycle)
+    samples = least * unit
     for share in (0.25, 1.0):
         answer = worker.tell(do="train", samples=samples)
         rate = answer["samples"] / answer["seconds"]
-        samples = min(max(2, round(rate * seconds * share / batch)), data.COUNT // batch) * batch
+        samples = min(max(least, round(rate * seconds * share / unit)), data.COUNT // unit) * unit
     return samples
