@@ -54,7 +54,7 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 bench: .venv/ready .venv-bench/ready  ## side by side with Keras, pythae and a plain PyTorch loop
 	$(BIN)/python benchmarks/bench.py
 
-bench-quick: .venv/ready  ## against plain PyTorch alone, each kind of family, under 6 minutes; fails below a floor
+bench-quick: .venv/ready  ## against plain PyTorch alone, each kind of family, under 7 minutes; fails below a floor
 	$(BIN)/python benchmarks/bench.py --quick
 
 clean:

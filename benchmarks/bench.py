@@ -12,7 +12,7 @@ compared) with the same batch size, Adam settings and data. Rows are named like 
 
 --quick leaves out Keras and pythae and takes one network of each kind besides (``workers/networks.py``), everybody in
 one thread. Where some steps do more than others, as with a lazy penalty, a turn holds whole cycles of them. It takes
-less than 6 minutes, writes nothing, and fails when ficta is slower against the plain PyTorch loop of the same run than
+less than 7 minutes, writes nothing, and fails when ficta is slower against the plain PyTorch loop of the same run than
 FLOORS allows.
 """
 
