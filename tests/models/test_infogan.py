@@ -100,6 +100,12 @@ def test_codes_are_read_off_outputs() -> None:
     assert family.logits(torch.zeros(2, 4), None).tolist() == [9, 9]
 
 
+def test_without_categorical_codes_none_is_read() -> None:
+    family = infogan({"categories": ()})
+    assert family.codes(torch.zeros(2, 4)).shape == (2, 0)
+    assert [sweep.place for sweep in family.sweeps()] == [4]
+
+
 def test_sweeps_pass_through_every_value() -> None:
     family = infogan()
     assert isinstance(family, Coded)

@@ -136,7 +136,8 @@ class InfoGan(SingleGenerator):
     def codes(self, x: Tensor) -> Tensor:
         """The likeliest value of each categorical code, int64 (B, codes)."""
         *logits, _ = self._readings(self.outputs(x))
-        return torch.stack([each.argmax(1) for each in logits], 1)
+        read = [each.argmax(1, keepdim=True) for each in logits]
+        return torch.cat([x.new_zeros(len(x), 0, dtype=torch.int64), *read], 1)
 
     def sweeps(self) -> Sequence[Sweep]:
         """Every value of each categorical code; continuous ones evenly from -1 to 1, the ends left out."""
