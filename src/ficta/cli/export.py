@@ -55,7 +55,7 @@ def write_samples(
         run: a trained run.
         n: how many; None for as many as are asked for, or a hundred.
         asked: what they are to be.
-        how: further arguments of ``Run.samples``: seed, temperature, truncation, prior.
+        how: further arguments of ``Run.samples``: seed, temperature, truncation, prior, acceptance.
         place: a folder, a path ending in ``.npz`` (one array named ``samples``), or of a table another kind of file.
         sheet: where the sheet goes as well as beside the samples; by its ending a PNG, a JPEG …
         progress: who is told.

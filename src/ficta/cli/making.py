@@ -170,7 +170,7 @@ def sample(
         said = {"run": str(run), "n": paths.n, "out": str(place), "sheet": str(paths.sheet), "files": paths.files}
         print_json(said if rate is None else {**said, "acceptance_rate": rate})
     else:
-        kept = "" if rate is None else f"; {rate:.0%} of all that were made were kept"
+        kept = "" if rate is None else f"; about {rate:.0%} of candidates are kept"
         typer.echo(f"{paths.n} samples in {place}; side by side in {paths.sheet}{kept}")
 
 
@@ -190,7 +190,7 @@ def explore(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Draw what a run has learnt: latent map, manifold, walks, mixed styles, reconstructions, a 10x10 sheet."""
+    """Draw what a run has learnt: latent map, manifold, walks, codes, mixed styles, reconstructions, a 10x10 sheet."""
     from ficta import api
     from ficta.cli.show import ProgressShower
 

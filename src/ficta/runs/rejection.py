@@ -31,7 +31,7 @@ class Acceptance(NamedTuple):
         shift: added to them then.
         highest: log-odds that any sample had.
         gamma: what is subtracted, so that not nearly all are rejected.
-        rate: share of samples that are kept.
+        rate: share of samples that are kept, from those that it was calibrated by.
     """
 
     scale: float
@@ -50,7 +50,7 @@ class Acceptance(NamedTuple):
         return torch.sigmoid(self.score(logits) - self.gamma)
 
 
-def calibrate(run: Run, real: Split, options: SampleSettings | None = None, seed: int = 0) -> Acceptance:
+def calibrate(run: Run, real: Split, options: SampleSettings) -> Acceptance:
     """How samples of a run are to be kept, from some of its own and from real items that it was not trained on.
 
     Whatever loss the discriminator was trained with, a logistic regression makes log-odds of its logits (Turner et al.
@@ -60,7 +60,6 @@ def calibrate(run: Run, real: Split, options: SampleSettings | None = None, seed
         run: a trained run.
         real: such items.
         options: how its samples will be made.
-        seed: of those that are looked at here.
 
     Raises:
         UsageError: a family without a discriminator of items, or no real item.
@@ -79,7 +78,7 @@ def calibrate(run: Run, real: Split, options: SampleSettings | None = None, seed
 
     def of_samples(first: int, count: int) -> Tensor:
         asked = codec.ask().condition(first, count)
-        made = family.sample(count, asked, options=options or SampleSettings(), seed=mix(seed, "burn-in"), first=first)
+        made = family.sample(count, asked, options=options, seed=mix("burn-in"), first=first)
         return family.logits(made, asked)
 
     def of_items(first: int, count: int) -> Tensor:

@@ -63,9 +63,9 @@ class Stepper(Generic[Model]):
         parts = settings.accumulate * collectives.ranks
         if parts > 1 and any(couples_samples(family, phase) for phase in self.phases):
             raise UsageError(
-                "this cost couples the samples of a batch (free bits, total correlation, discrepancy and batch "
-                "normalisation do), so a batch in several parts would train something else: set train.accumulate = 1 "
-                "and --devices 1"
+                "this cost couples the samples of a batch (free bits, total correlation, discrepancy, batch "
+                "normalisation and minibatch deviation do), so a batch in several parts would train something else: "
+                "set train.accumulate = 1 and --devices 1"
             )
         self.parameters = {phase.name: _parameters(family, phase) for phase in self.phases}
         self.optimisers = {
