@@ -1,6 +1,6 @@
 """What GANs do, each against what its paper says: figures in benchmarks/results/gans-*.json.
 
-    python benchmarks/gans.py codes | labels | deep | few | styles [seed ...]
+    python benchmarks/gans.py codes | labels | deep | few | styles | equal [seed ...]
 
 Data and runs lie where benchmarks/evidence.py has them. Runs that are there already are continued, or left alone when
 finished. One core each: several jobs can stand beside each other.
@@ -23,7 +23,9 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW, STYLES = 400_000, 300_000, 100_000, 60_000, 60_000  # samples seen
+CODES, LABELS, DEEP, FEW, STYLES = 600_000, 300_000, 100_000, 300_000, 60_000  # samples seen
+MINUTES = 8  # of training, where time is to be equal
+COLOUR = ("data.image.size=16", "train.minutes=8")
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
 SPACES = ("random-conv", "classifier")
@@ -46,17 +48,21 @@ GAMES = {
 AUGMENTED = {kind: [f"model.augment.kind={kind}", "model.augment.samples=50_000"] for kind in ("none", "diff", "ada")}
 
 
-def fitted(model: str, data: str, name: str, samples: int, seed: int, *settings: str) -> ficta.Run:
-    """A run with these settings."""
-    asked = ("--samples", str(samples), "--seed", str(seed), *told((*PLAIN, *settings)))
-    return train(model, DATA / data, f"gans/{name}-{seed}", *asked)
+def fitted(model: str, data: str, name: str, seed: int, *settings: str) -> ficta.Run:
+    """A run with these settings, of which one says for how long."""
+    return train(model, DATA / data, f"gans/{name}-{seed}", "--seed", str(seed), *told((*PLAIN, *settings)))
+
+
+def samples(count: int) -> str:
+    """Until so many are seen."""
+    return f"train.samples={count}"
 
 
 def codes(seeds: Sequence[int]) -> None:
     """How many test digits the ten-way code of an InfoGAN tells apart, which never saw a label."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        run = fitted("infogan", "mnist", "codes", CODES, seed)
+        run = fitted("infogan", "mnist", "codes", seed, samples(CODES))
         rows.append({"model": "infogan", **judged(run, (CODE, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
         found = [row[CODE] for row in rows]
         keep("gans-codes", {"median": statistics.median(found), "best": max(found), "rows": rows})
@@ -68,7 +74,7 @@ def labels(seeds: Sequence[int]) -> None:
     """How many samples read as they were asked to."""
     rows = []
     for seed in seeds:
-        run = fitted("gan", "mnist", "labels", LABELS, seed, "data.conditional=true")
+        run = fitted("gan", "mnist", "labels", seed, samples(LABELS), "data.conditional=true")
         rows.append({"model": "gan", **judged(run, (OBEYED, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
         keep("gans-labels", {"judged": JUDGED, "rows": rows})
 
@@ -78,7 +84,7 @@ def deep(seeds: Sequence[int]) -> None:
     rows, lines = [], {}
     for seed in seeds:
         for name, (model, settings) in GAMES.items():
-            run = fitted(model, "mnist", f"deep-{name}", DEEP, seed, *settings, *DEPTH)
+            run = fitted(model, "mnist", f"deep-{name}", seed, samples(DEEP), *settings, *DEPTH)
             line = [(report["seen"], report.get("kernel_distance")) for report in run.history]
             lines[f"{name}, seed {seed}"] = tuple(zip(*line, strict=True))
             rows.append({"model": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run), "line": line})
@@ -93,7 +99,9 @@ def few(seeds: Sequence[int]) -> None:
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for name, settings in AUGMENTED.items():
-            run = fitted("gan", "cifar10-20k.zip", f"few-{name}", FEW, seed, f"data.limit={PICTURES}", *settings)
+            run = fitted(
+                "gan", "cifar10-20k.zip", f"few-{name}", seed, samples(FEW), f"data.limit={PICTURES}", *settings
+            )
             facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
             rows.append({**facts, "overfit_ratio": run.history[-1].get("overfit_ratio")})
             keep("gans-few", {"judged": JUDGED, "pictures": PICTURES, "pairs": gains(rows), "rows": rows})
@@ -116,7 +124,7 @@ def styles(seeds: Sequence[int]) -> None:
     """What truncation does to precision and recall of a StyleGAN2, and its styles mixed."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        run = fitted("stylegan2", "mnist", "styles", STYLES, seed)
+        run = fitted("stylegan2", "mnist", "styles", seed, samples(STYLES))
         for truncation in TRUNCATIONS:
             place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
             np.savez(place, samples=run.sample(JUDGED, truncation=truncation))

@@ -85,7 +85,7 @@ NETWORKS: dict[str, Network] = {
         cycle=games.R1_EVERY,
     ),
     "wgan-gp": Network("wgan-gp", GAME, games.wgan_gp, games.wgan_gp_step, signed=True, cycle=games.GENERATOR_EVERY),
-    "infogan": Network("infogan", GAME, games.InfoGan, games.infogan_step, signed=True, cycle=games.R1_EVERY),
+    "infogan": Network("infogan", GAME, games.InfoGan, games.infogan_step, signed=True),
     "stylegan2": Network(
         "stylegan2",
         {"synthesis": STYLED, "discriminator": STYLED},

@@ -26,7 +26,7 @@ RESNET_WIDTH = 8
 RESNET_SIZES = (4, 7, 14, 28)
 SLOPE_WEIGHT, GENERATOR_EVERY = 10.0, 5
 KINDS, CONTINUOUS, FEATURES = 10, 2, 128
-LOUD = math.sqrt(LATENT_DIM - 1 - CONTINUOUS)
+WARP = (0.25, 0.25, 0.15, 0.15, 0.08, 0.08)  # deviations of angle, slant, logarithms of the sides, ways
 SIZES = (28, 14, 7, 4)
 WIDTHS = (8, 16, 32, 64)  # of both networks of StyleGAN2, from the finest grid to the coarsest
 STYLE, MAPPING_RATE = 128, 0.01
@@ -235,20 +235,31 @@ class InfoGan(nn.Module):
         """Latents for the generator, with the codes among them."""
         plain = torch.randn(count, LATENT_DIM - 1 - CONTINUOUS)
         kinds, numbers = torch.randint(KINDS, (count,)), 2 * torch.rand(count, CONTINUOUS) - 1
-        return torch.cat([plain, LOUD * F.one_hot(kinds, KINDS).float(), numbers], 1), kinds, numbers
+        return torch.cat([plain, F.one_hot(kinds, KINDS).float(), numbers], 1), kinds, numbers
 
-    def misread(self, features: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
-        """Cost of reading the codes."""
-        logits, means = self.reader(features).split([KINDS, CONTINUOUS], 1)
+    def misread(self, fake: Tensor, features: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
+        """Cost of reading continuous codes from samples, and the others from these warped."""
+        logits, means = self.reader(self.trunk(warped(fake)))[:, :KINDS], self.reader(features)[:, KINDS:]
         nats = 0.5 * ((numbers - means).square() + math.log(2 * math.pi)).sum(1).mean()
-        return F.cross_entropy(logits, kinds) + 0.5 * nats
+        return F.cross_entropy(logits, kinds) + nats
+
+
+def warped(x: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) turned, slanted, stretched and moved."""
+    angle, slant, width, height, across, down = (torch.tensor(WARP) * torch.randn(len(x), len(WARP))).unbind(1)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    rows = [cosine * width.exp(), (slant * cosine - sine) * height.exp(), across]
+    rows += [sine * width.exp(), (slant * sine + cosine) * height.exp(), down]
+    grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 
 def infogan_step(model: InfoGan) -> Step:
-    """A game in which both sides make codes easy to read (Chen et al. 2016); R1 now and then."""
-    optimizers = [adam(model.trunk, model.judge, model.reader, betas=BETAS), adam(model.generator, betas=BETAS)]
-    judge = nn.Sequential(model.trunk, model.judge)
-    steps = itertools.count()
+    """A game in which both sides make codes easy to read (Chen et al. 2016)."""
+    optimizers = [
+        adam(model.trunk, model.judge, model.reader, lr=2e-4, betas=(0.5, 0.999)),
+        adam(model.generator, lr=1e-3, betas=(0.5, 0.999)),
+    ]
 
     def step(real: Tensor) -> Tensor:
         z, *codes = model.draw(len(real))
@@ -256,15 +267,14 @@ def infogan_step(model: InfoGan) -> Step:
             fake = model.generator(z)
         features = model.trunk(torch.cat([real, fake]))
         told = told_apart(*model.judge(features).chunk(2))
-        loss = told + model.misread(features[len(real) :], *codes)
+        loss = told + model.misread(fake, features[len(real) :], *codes)
         backward(optimizers[0], loss)
         optimizers[0].step()
-        if next(steps) % R1_EVERY == 0:
-            backward(optimizers[0], r1(judge, real))
-            optimizers[0].step()
         z, *codes = model.draw(len(real))
-        features = model.trunk(model.generator(z))
-        backward(optimizers[1], F.softplus(-model.judge(features)).mean() + model.misread(features, *codes))
+        fake = model.generator(z)
+        features = model.trunk(fake)
+        cost = F.softplus(-model.judge(features)).mean() + model.misread(fake, features, *codes)
+        backward(optimizers[1], cost)
         optimizers[1].step()
         return loss
 

@@ -68,6 +68,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "auxiliary": ("gan", {"labels": "auxiliary"}),
     "diffaugment": ("gan", {"augment": {"kind": "diff"}}),
     "ada": ("gan", {"augment": {"kind": "ada"}, "loss": "relativistic"}),
+    "infogan as in its paper": ("infogan", {"warp": 0.0, "continuous_weight": 0.1, "discriminator": BATCH_NORM}),
     "stylegan2 apart": ("stylegan2", {"discriminator": {"width": 4, "widest": 8, "deviation": False}, "mixing": 0.5}),
 }
 SMALL = {"conv": {"width": 4}, "mlp": {"hidden": (12,)}}
@@ -104,6 +105,7 @@ REFUSED = {
         for kind in SPECS
         if kind not in PICTURES
     },
+    **{("infogan", kind): (str(SPECS[kind].shape), "set model.warp to 0") for kind in SPECS if kind not in PICTURES},
     **{
         ("auxiliary", kind): ("labels", "--conditional") for kind in SPECS if kind not in (*LABELLED, "binary by class")
     },

@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, dict[str, object]]] = {
         "plain": {"width": 3, "widest": 6},
         "group": {"width": 32, "widest": 32, "norm": "group", "hidden": (7,), "activation": "silu"},
         "doubling": {"width": 3, "last": "doubling", "kernel": 3, "initial": "glorot"},
-        "batch": {"width": 3, "norm": "batch"},
+        "batch": {"width": 3, "norm": "batch", "hidden": (7,)},
         "spectral": {"width": 3},
     },
     "resnet": {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
@@ -17,6 +18,7 @@ from ficta.models.registry import build
 ROW = Spec(("column",), (4,), "continuous")
 SMALL = {"mlp": {"hidden": (16,)}}
 CODED = {"latent_dim": 5, "categories": (3, 2), "continuous": 1}
+PICTURE = Spec(("channel", "height", "width"), (1, 8, 8), "continuous")
 
 
 def batch(count: int = 6, key: int = 0) -> Batch:
@@ -25,7 +27,7 @@ def batch(count: int = 6, key: int = 0) -> Batch:
 
 def infogan(settings: dict[str, Any] | None = None, **networks: nn.Module) -> InfoGan:
     torch.manual_seed(0)
-    values = {"generator": SMALL, "discriminator": SMALL, "features": 7, **CODED, **(settings or {})}
+    values = {"generator": SMALL, "discriminator": SMALL, "features": 7, "warp": 0.0, **CODED, **(settings or {})}
     family = build("infogan", values, ROW, networks)
     assert isinstance(family, InfoGan)
     return family
@@ -55,10 +57,10 @@ def test_values_are_equally_likely() -> None:
 
 def test_the_generator_is_told_plain_numbers_and_codes() -> None:
     told: list[Tensor] = []
-    family, loud = infogan(), math.sqrt(2)  # as the two plain numbers together
+    family = infogan()
     family.generator.register_forward_pre_hook(lambda _, arguments: told.append(arguments[0]))
     family.decode(torch.tensor([[0.3, -2, *normal(0.5, 0.7, 0.75)]]).float())
-    assert told[0][0].tolist() == pytest.approx([0.3, -2, 0, loud, 0, 0, loud, 0.5])
+    assert told[0][0].tolist() == pytest.approx([0.3, -2, 0, 1, 0, 0, 1, 0.5])
 
 
 def test_a_reader_that_knows_nothing_pays_the_entropy() -> None:
@@ -130,3 +132,29 @@ def test_samples_of_one_code_differ_where_codes_differ() -> None:
 def test_latents_must_hold_the_codes(settings: dict[str, Any], way_out: str) -> None:
     with pytest.raises(UsageError, match=way_out):
         infogan(settings)
+
+
+def test_categorical_codes_are_read_from_warped_samples_and_continuous_ones_from_samples() -> None:
+    settings = {"generator": SMALL, "discriminator": SMALL, "features": 7, **CODED, "continuous_weight": 1.0}
+    family = build("infogan", settings, PICTURE)
+    assert isinstance(family, InfoGan)
+    looked: list[Tensor] = []
+    family.discriminator.register_forward_pre_hook(lambda _, arguments: looked.append(arguments[0].detach()))
+    given = Batch(torch.zeros(6, 1, 8, 8), None, torch.tensor(0), Noise.whole(0, "cpu", 6))
+    found = family.generator_loss(given)
+    plain, changed = looked
+    fake = family.fake(given)
+    assert torch.equal(plain, fake)
+    assert (changed - fake).flatten(1).abs().amax(1).min() > 0.01  # each is changed
+    codes = family.codes_of(family._latents(given))
+    logits = family.outputs(changed)[:, 1:6].split([3, 2], 1)
+    nats = sum(F.cross_entropy(*pair, reduction="none") for pair in zip(logits, codes.categorical.T, strict=True))
+    torch.testing.assert_close(found.terms["made_categorical_nats"], nats)
+    means = family.outputs(plain)[:, 6:]
+    squares = (codes.continuous - means).square().sum(1)
+    torch.testing.assert_close(found.terms["made_continuous_nats"], 0.5 * (squares + math.log(2 * math.pi)))
+
+
+def test_only_pictures_are_warped() -> None:
+    with pytest.raises(UsageError, match=r"set model\.warp to 0"):
+        infogan({"warp": 1.0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ficta.base.errors import UsageError
 from ficta.compute.collectives import Collectives
-from ficta.nets.augment import NUMBERS, Augment, AugmentSettings, ada_augmented, diff_augmented
+from ficta.nets.augment import NUMBERS, WARP, WARPS, Augment, AugmentSettings, ada_augmented, diff_augmented, warped
 
 KINDS = ("diff", "ada")
 NEUTRAL = 0.5  # the middle number of each: no brightness, contrast or saturation is changed, nothing is moved
@@ -281,3 +282,41 @@ def test_what_is_seen_depends_on_the_probability() -> None:
     assert shares[0] == 0
     assert 0 < shares[1] < 1
     assert shares[2] == 1
+
+
+def warp(x: Tensor, **numbers: float) -> Tensor:
+    """Each by its name, in what it means."""
+    names = ("angle", "slant", "width", "height", "across", "down")
+    normal = torch.tensor([numbers.get(name, 0.0) / deviation for name, deviation in zip(names, WARP, strict=True)])
+    return warped(x, normal.expand(len(x), -1), 1.0)
+
+
+def test_without_strength_or_by_zeros_nothing_is_warped() -> None:
+    x = pictures(3, 2, 7, 9)
+    torch.testing.assert_close(warped(x, torch.randn(3, WARPS), 0.0), x)
+    torch.testing.assert_close(warp(x), x)
+
+
+def test_what_warping_does_to_a_picture() -> None:
+    x = pictures(2, 1, 8, 8)
+    torch.testing.assert_close(warp(x, angle=math.pi / 2), x.rot90(1, (2, 3)), atol=1e-5, rtol=0)
+    # a way of 2 is a whole picture, whose halves are 4 pixels: what comes in from the right is reflected
+    torch.testing.assert_close(warp(x, across=0.25)[..., :7], x[..., 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(x, down=0.25)[..., :7, :], x[..., 1:, :], atol=1e-5, rtol=0)
+    # half as wide is looked up twice as far from the middle: means of two neighbours
+    narrow = warp(x, width=math.log(2))[..., 2:6]
+    torch.testing.assert_close(narrow, (x[..., ::2] + x[..., 1::2]) / 2, atol=1e-5, rtol=0)
+    low = warp(x, height=math.log(2))[..., 2:6, :]
+    torch.testing.assert_close(low, (x[..., ::2, :] + x[..., 1::2, :]) / 2, atol=1e-5, rtol=0)
+    # the outermost rows are 7 / 8 from the middle, so that a slant of 2 / 7 moves them by a pixel, one each way
+    slanted = warp(x, slant=2 / 7)
+    torch.testing.assert_close(slanted[:, :, 7, :7], x[:, :, 7, 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(slanted[:, :, 0, 1:], x[:, :, 0, :7], atol=1e-5, rtol=0)
+
+
+def test_warping_differs_from_picture_to_picture_by_their_own_numbers() -> None:
+    x, normal = pictures(6, 3, 8, 8), torch.randn(6, WARPS, generator=torch.Generator().manual_seed(3))
+    found = warped(x, normal, 1.0)
+    for i in range(6):
+        torch.testing.assert_close(warped(x[i : i + 1], normal[i : i + 1], 1.0)[0], found[i])
+    assert (found - x).flatten(1).abs().amax(1).min() > 0.01

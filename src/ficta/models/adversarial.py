@@ -164,17 +164,17 @@ class Adversarial(Family):
 
     def told_apart(self, batch: Batch, fake: Tensor) -> Losses:
         """Cost to the discriminator of a batch of real samples, and of generated ones float (B, *spec.shape)."""
-        real, fake = self._changed(batch, batch.data, "real"), self._changed(batch, fake, "fake")
+        real, seen = self._changed(batch, batch.data, "real"), self._changed(batch, fake, "fake")
         if couples(self.discriminator):  # real samples are not judged by generated ones beside them
-            outputs = [self.outputs(real), self.outputs(fake)]
+            outputs = [self.outputs(real), self.outputs(seen)]
         else:
-            outputs = list(self.outputs(torch.cat([real, fake])).chunk(2))
+            outputs = list(self.outputs(torch.cat([real, seen])).chunk(2))
         real_logits, fake_logits = (self._evidence(each, batch.condition) for each in outputs)
         self.augment.watch(real_logits - fake_logits if self.sides.relative else real_logits)
         parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
-        parts += self.read(batch, dict(zip(("real", "fake"), outputs, strict=True)))
+        parts += self.read(batch, fake, dict(zip(("real", "fake"), outputs, strict=True)))
         if self.settings.penalised and self.settings.penalty_every == 1:
-            parts.append(self._penalties(batch, real, lambda: fake))
+            parts.append(self._penalties(batch, real, lambda: seen))
         logits = {"real_logit": real_logits.detach(), "fake_logit": fake_logits.detach()}
         return total(parts, logits)
 
@@ -186,9 +186,10 @@ class Adversarial(Family):
         if self.sides.paired:
             with torch.no_grad():
                 real_logits = self.logits(self._changed(batch, batch.data, "real"), batch.condition)
-        return total([Losses(self.sides.generator(real_logits, fake_logits), {}), *self.read(batch, {"made": outputs})])
+        cost = Losses(self.sides.generator(real_logits, fake_logits), {})
+        return total([cost, *self.read(batch, fake, {"made": outputs})])
 
-    def read(self, batch: Batch, outputs: Mapping[str, Tensor]) -> list[Losses]:
+    def read(self, batch: Batch, fake: Tensor, outputs: Mapping[str, Tensor]) -> list[Losses]:
         """Costs of reading from outputs what samples were asked for, by what they are: real, fake or made."""
         if self.settings.labels == "projection":
             return []

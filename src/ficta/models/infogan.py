@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, final
 
@@ -15,10 +14,18 @@ from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
 from ficta.losses.likelihoods import gaussian_nats
 from ficta.models.adversarial import AdversarialSettings, SingleGenerator
-from ficta.models.family import Batch, Losses, Sweep
+from ficta.models.family import Batch, Losses, OptimiserSettings, Sweep
+from ficta.nets.augment import WARPS, warped
 from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
+from ficta.nets.conv import ConvSettings
 from ficta.nets.parts import LEAK
 
+# Networks of half the width of the paper's, and its rates (Appendix C.1)
+GENERATOR, DISCRIMINATOR = (
+    NetworkSettings(conv=ConvSettings(norm="batch", hidden=(512,), initial="narrow", last=last))
+    for last in ("doubling", "plain")
+)
+FAST, SLOW = (OptimiserSettings(rate=rate, betas=(0.5, 0.999)) for rate in (1e-3, 2e-4))
 STEPS = 10  # values of a continuous code that are looked at
 
 
@@ -30,12 +37,21 @@ class InfoGanSettings(AdversarialSettings):
     ] = (10,)
     continuous: Annotated[int, Field(ge=0, description="continuous codes, each from -1 to 1")] = 2
     categorical_weight: Annotated[float, Field(ge=0, description="weight of reading categorical codes, in nats")] = 1.0
-    continuous_weight: Annotated[float, Field(ge=0, description="weight of reading continuous codes, in nats")] = 0.5
+    continuous_weight: Annotated[float, Field(ge=0, description="weight of reading continuous codes, in nats")] = 1.0
+    warp: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="how far pictures are turned, slanted, stretched and moved before categorical codes are read, "
+            "so that these stand for something else; 0: not at all",
+        ),
+    ] = 1.0
     features: Annotated[int, Field(ge=1, description="numbers that evidence and codes are read from")] = 128
-    generator: Annotated[NetworkSettings, Field(description="network from latents and codes to data")] = (
-        NetworkSettings()
-    )
-    discriminator: Annotated[NetworkSettings, Field(description="network from data to features")] = NetworkSettings()
+    generator: Annotated[NetworkSettings, Field(description="network from latents and codes to data")] = GENERATOR
+    discriminator: Annotated[NetworkSettings, Field(description="network from data to features")] = DISCRIMINATOR
+    r1_gamma: Annotated[float, Field(ge=0, description="weight of the R1 penalty on real samples; 0 is none")] = 0.0
+    generator_optimiser: Annotated[OptimiserSettings, Field(description="of the generator")] = FAST
+    discriminator_optimiser: Annotated[OptimiserSettings, Field(description="of the discriminator")] = SLOW
 
 
 class Codes(NamedTuple):
@@ -74,6 +90,8 @@ class InfoGan(SingleGenerator):
             )
         if self.plain < 0:
             raise UsageError(f"model.latent_dim = {settings.latent_dim} has no room for {codes} codes: raise it")
+        if settings.warp and len(spec.shape) != 3:
+            raise UsageError(f"an infogan warps pictures, the data have shape {spec.shape}: set model.warp to 0")
         inputs, width = self.plain + sum(self.kinds) + settings.continuous, settings.features
         self.generator = (
             networks["generator"]
@@ -103,20 +121,22 @@ class InfoGan(SingleGenerator):
         return made
 
     def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
-        """See the base; of a categorical code all values are 0 but its own, as loud as the plain numbers together."""
-        codes, loud = self.codes_of(z), math.sqrt(max(1, self.plain))
+        """See the base; of a categorical code all values are 0 but its own, which is 1."""
+        codes = self.codes_of(z)
         hot = [
-            loud * F.one_hot(code, kinds).float()
-            for code, kinds in zip(codes.categorical.unbind(1), self.kinds, strict=True)
+            F.one_hot(code, kinds).float() for code, kinds in zip(codes.categorical.unbind(1), self.kinds, strict=True)
         ]
         return super().raw(torch.cat([z[:, : self.plain], *hot, codes.continuous], 1), condition)
 
-    def read(self, batch: Batch, outputs: Mapping[str, Tensor]) -> list[Losses]:
+    def read(self, batch: Batch, fake: Tensor, outputs: Mapping[str, Tensor]) -> list[Losses]:
         """See the base; of samples the codes, too: less a constant, a bound on mutual information (Eq. 5)."""
         codes, settings = self.codes_of(self._latents(batch)), self.settings
-        parts = super().read(batch, outputs)
+        parts = super().read(batch, fake, outputs)
         for name in outputs.keys() - {"real"}:
             *logits, means = self._readings(outputs[name])
+            if settings.warp:
+                changed = warped(fake, batch.noise.fork(f"warp {name}").normal(WARPS), settings.warp)
+                *logits, _ = self._readings(self.outputs(changed))
             asked = codes.categorical.unbind(1)
             each = [F.cross_entropy(*pair, reduction="none") for pair in zip(logits, asked, strict=True)]
             categorical = torch.stack([*each, means.new_zeros(len(means))]).sum(0)

@@ -22,6 +22,9 @@ from ficta.compute.collectives import Collectives
 NUMBERS = {"none": 0, "diff": 7, "ada": 28}  # uniform numbers that the changes of a picture take
 SHIFT = 1 / 8  # of a side: most that a picture is moved by whole pixels, standard deviation of other moves
 SIZES, CONTRASTS, SATURATIONS = (share * math.log(2) for share in (0.2, 0.5, 1.0))  # spreads of logarithms
+# standard deviations of warping: angle, slant, logarithms of both sides, ways as shares of half a side
+WARP = (0.25, 0.25, 0.15, 0.15, 0.08, 0.08)
+WARPS = len(WARP)
 BRIGHTNESSES = 0.2  # standard deviation
 
 
@@ -151,15 +154,32 @@ def ada_augmented(x: Tensor, uniform: Tensor, probability: Tensor) -> Tensor:
         float (B, C, H, W); beyond its edges a picture is reflected.
     """
     dice = Dice(uniform)
-    rows, columns = x.shape[2:]
-    matrix = _geometry(dice, probability, rows, columns)
-    grid = F.affine_grid(matrix[:, :2], [len(x), 1, rows, columns], align_corners=False)
-    x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+    x = _looked_up(x, _geometry(dice, probability, *x.shape[2:]))
     x = x + _over(dice.perhaps(probability, dice.normal(BRIGHTNESSES)))
     colours = _colours(dice, probability)
     if x.shape[1] == 1:
         return x * _over(colours.sum(2).mean(1))
     return torch.einsum("bij,bjhw->bihw", colours, x)
+
+
+def warped(x: Tensor, normal: Tensor, strength: float) -> Tensor:
+    """Pictures turned, slanted, stretched and moved at random.
+
+    Args:
+        x: float (B, C, H, W).
+        normal: standard normal numbers, float32 (B, 6).
+        strength: at 1 the standard deviations are 0.25 of the angle (radians) and the slant, 0.15 of the logarithms of
+            both sides, and a twenty-fifth of a side of the way.
+
+    Returns:
+        float (B, C, H, W); beyond its edges a picture is reflected.
+    """
+    angle, slant, width, height, across, down = (strength * torch.tensor(WARP, device=x.device) * normal).unbind(1)
+    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    slanted = _matrix([one, slant, zero], [zero, one, zero], [zero, zero, one])
+    with torch.autocast(x.device.type, enabled=False):  # places of pixels need all digits
+        matrix = _translation(across, down) @ _rotation(angle) @ slanted @ _scaling(width.exp(), height.exp())
+        return _looked_up(x, matrix)
 
 
 def _geometry(dice: Dice, p: Tensor, rows: int, columns: int) -> Tensor:
@@ -192,6 +212,12 @@ def _geometry(dice: Dice, p: Tensor, rows: int, columns: int) -> Tensor:
         @ _translation(sideways, along)
     )
     return whole * half / half[:, None]
+
+
+def _looked_up(x: Tensor, matrix: Tensor) -> Tensor:
+    """Pictures float (B, C, H, W) whose places were moved by a matrix float (B, 3, 3)."""
+    grid = F.affine_grid(matrix[:, :2], [len(x), 1, *x.shape[2:]], align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 
 def _colours(dice: Dice, p: Tensor) -> Tensor:

@@ -190,10 +190,10 @@ def _dense(settings: ConvSettings, inputs: int, outputs: int, *, last: bool) -> 
     """Hidden layers and one to ``outputs``; an activation follows that too unless it is the network's last."""
     layers: list[nn.Module] = []
     for width in (*settings.hidden, outputs):
-        layers += [nn.Linear(inputs, width), Act(settings.activation)]
+        layers.append(nn.Linear(inputs, width))
+        if settings.norm == "batch":
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(Act(settings.activation))
         inputs = width
-    if last:
-        return nn.Sequential(*layers[:-1])
-    if settings.norm == "batch":
-        layers.insert(-1, nn.BatchNorm1d(outputs))
-    return nn.Sequential(*layers)
+    after = 2 if settings.norm == "batch" else 1
+    return nn.Sequential(*(layers[:-after] if last else layers))
