@@ -23,9 +23,9 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW, STYLES = 600_000, 300_000, 100_000, 300_000, 60_000  # samples seen
+CODES, LABELS, DEEP, FEW, STYLES = 600_000, 300_000, 100_000, 800_000, 60_000  # samples seen
 MINUTES = 8  # of training, where time is to be equal
-COLOUR = ("data.image.size=16", "train.minutes=8")
+SMALL = "data.image.size=16"  # pixels a side, so that a core sees many
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
 SPACES = ("random-conv", "classifier")
@@ -103,7 +103,8 @@ def few(seeds: Sequence[int]) -> None:
                 "gan", "cifar10-20k.zip", f"few-{name}", seed, samples(FEW), f"data.limit={PICTURES}", *settings
             )
             facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
-            rows.append({**facts, "overfit_ratio": run.history[-1].get("overfit_ratio")})
+            line = [(report["seen"], report.get("overfit_ratio")) for report in run.history]
+            rows.append({**facts, "overfit_ratio": line[-1][1], "line": line})
             keep("gans-few", {"judged": JUDGED, "pictures": PICTURES, "pairs": gains(rows), "rows": rows})
 
 
