@@ -23,8 +23,9 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW, STYLES = 600_000, 300_000, 100_000, 800_000, 60_000  # samples seen
+CODES, LABELS, DEEP, FEW = 600_000, 300_000, 100_000, 800_000  # samples seen
 MINUTES = 8  # of training, where time is to be equal
+LONG = f"train.minutes={MINUTES}"
 SMALL = "data.image.size=16"  # pixels a side, so that a core sees many
 PICTURES = 500  # that are trained on, where they are few
 JUDGED = 10_000
@@ -45,6 +46,7 @@ GAMES = {
         ["model.r1_gamma=100", "model.r2_gamma=100", *(f"model.{side}_optimiser.rate=5e-4" for side in SIDES)],
     ),
 }
+EQUAL: dict[str, Sequence[str]] = {"dcgan": (), "stylegan2": ()}
 AUGMENTED = {kind: [f"model.augment.kind={kind}", "model.augment.samples=50_000"] for kind in ("none", "diff", "ada")}
 
 
@@ -63,11 +65,19 @@ def codes(seeds: Sequence[int]) -> None:
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         run = fitted("infogan", "mnist", "codes", seed, samples(CODES))
-        rows.append({"model": "infogan", **judged(run, (CODE, *MEASURES), JUDGED)[TRAINED], **training_facts(run)})
+        rows.append(coded(run, "infogan"))
         found = [row[CODE] for row in rows]
         keep("gans-codes", {"median": statistics.median(found), "best": max(found), "rows": rows})
         if found[-1] == max(found):
             picture(run, "infogan-codes", "explore/codes.png")
+    plain = fitted("infogan", "mnist", "codes-plain", seeds[0], samples(CODES), "model.warp=0")
+    last = {"plain": coded(plain, "infogan, read as they are"), "rows": rows}
+    keep("gans-codes", {"median": statistics.median(found), "best": max(found), **last})
+
+
+def coded(run: ficta.Run, name: str) -> dict[str, Any]:
+    """A row of what its codes tell apart."""
+    return {"model": name, **judged(run, (CODE, *MEASURES), JUDGED)[TRAINED], **training_facts(run)}
 
 
 def labels(seeds: Sequence[int]) -> None:
@@ -105,27 +115,47 @@ def few(seeds: Sequence[int]) -> None:
             facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
             line = [(report["seen"], report.get("overfit_ratio")) for report in run.history]
             rows.append({**facts, "overfit_ratio": line[-1][1], "line": line})
-            keep("gans-few", {"judged": JUDGED, "pictures": PICTURES, "pairs": gains(rows), "rows": rows})
+            keep(
+                "gans-few",
+                {
+                    "judged": JUDGED,
+                    "pictures": PICTURES,
+                    "pairs": gains(rows, "augment", "none", MEASURES),
+                    "rows": rows,
+                },
+            )
 
 
-def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Differences to no augmentation with the same seed, with Student's intervals over seeds where there are more."""
+def gains(rows: Sequence[dict[str, Any]], what: str, base: str, measures: Sequence[str]) -> list[dict[str, Any]]:
+    """Differences to rows of a base with the same seed; from two seeds on, with Student's intervals over them."""
     found = []
-    of = {(row["augment"], row["seed"]): row for row in rows}
-    for kind in ("diff", "ada"):
-        for name in MEASURES:
-            values = np.array([row[name] - of["none", seed][name] for (one, seed), row in of.items() if one == kind])
+    of = {(row[what], row["seed"]): row for row in rows}
+    for kind in dict.fromkeys(row[what] for row in rows if row[what] != base):
+        for name in measures:
+            values = np.array([row[name] - of[base, seed][name] for (one, seed), row in of.items() if one == kind])
             if len(values) > 1:
-                pair = {"pair": f"{kind} - none", "measure": name, "differences": values.round(4).tolist()}
+                pair = {"pair": f"{kind} - {base}", "measure": name, "differences": values.round(4).tolist()}
                 found.append({**pair, **repeats(values)._asdict()})
     return found
+
+
+def equal(seeds: Sequence[int]) -> None:
+    """A StyleGAN2 and a DCGAN after equal time."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        for model, settings in EQUAL.items():
+            run = fitted(model, "cifar10-20k.zip", f"equal-{model}", seed, LONG, SMALL, *settings)
+            rows.append({"model": model, **judged(run, OVERLAP, JUDGED)[TRAINED], **training_facts(run)})
+            keep("gans-equal", {"judged": JUDGED, "pairs": gains(rows, "model", "dcgan", OVERLAP), "rows": rows})
+            if seed == seeds[0]:
+                picture(run, f"equal-{model}")
 
 
 def styles(seeds: Sequence[int]) -> None:
     """What truncation does to precision and recall of a StyleGAN2, and its styles mixed."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        run = fitted("stylegan2", "mnist", "styles", seed, samples(STYLES))
+        run = fitted("stylegan2", "mnist", "styles", seed, LONG, SMALL)
         for truncation in TRUNCATIONS:
             place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
             np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
@@ -138,7 +168,7 @@ def styles(seeds: Sequence[int]) -> None:
             picture(run, "stylegan2-sheet")
 
 
-JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few, "styles": styles}
+JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few, "equal": equal, "styles": styles}
 
 
 if __name__ == "__main__":

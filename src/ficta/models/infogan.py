@@ -72,6 +72,9 @@ class InfoGan(SingleGenerator):
 
     A latent is standard normal throughout. Its last numbers are the codes, categorical ones first: their shares of the
     normal distribution, uniform from 0 to 1, are cut into equally likely values, or stretched to -1 to 1.
+
+    Unlike there, categorical codes of pictures are read from warped samples, unless ``warp`` is 0: what such a change
+    alters cannot be a code's meaning then. Ojha et al. 2020 (arXiv:1910.01112) hold codes of real pictures to the same.
     """
 
     settings: InfoGanSettings
