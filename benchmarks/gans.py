@@ -109,9 +109,8 @@ def few(seeds: Sequence[int]) -> None:
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for name, settings in AUGMENTED.items():
-            run = fitted(
-                "gan", "cifar10-20k.zip", f"few-{name}", seed, samples(FEW), f"data.limit={PICTURES}", *settings
-            )
+            asked = (samples(FEW), f"data.limit={PICTURES}", SMALL, *settings)
+            run = fitted("gan", "cifar10-20k.zip", f"few-{name}", seed, *asked)
             facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
             line = [(report["seen"], report.get("overfit_ratio")) for report in run.history]
             rows.append({**facts, "overfit_ratio": line[-1][1], "line": line})
