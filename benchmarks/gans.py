@@ -23,7 +23,7 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW = 600_000, 300_000, 100_000, 800_000  # samples seen
+CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 800_000  # samples seen
 MINUTES = 8  # of training, where time is to be equal
 LONG = f"train.minutes={MINUTES}"
 SMALL = "data.image.size=16"  # pixels a side, so that a core sees many
