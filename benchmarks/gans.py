@@ -158,7 +158,10 @@ def styles(seeds: Sequence[int]) -> None:
         for truncation in TRUNCATIONS:
             place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
             np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
-            found = {each.name: each.estimate for each in api.evaluate(place, DATA / "mnist", n=JUDGED).results}
+            found = {
+                each.name: each.estimate
+                for each in api.evaluate(place, DATA / "mnist", n=JUDGED, data={"image": {"size": 16}}).results
+            }
             of = {name: found[name].value for name in OVERLAP}
             rows.append({"truncation": truncation, **of, **training_facts(run)})
             keep("gans-styles", {"judged": JUDGED, "rows": rows})

@@ -227,6 +227,22 @@ def test_the_average_by_hand() -> None:
     assert toy.training
 
 
+def test_running_statistics_are_averaged_as_the_weights_that_they_belong_to() -> None:
+    toy = Toy(squares)
+    toy.one = nn.Sequential(nn.BatchNorm1d(3), toy.one)
+    stepper = stepper_of(toy, numbers(64, 3), ema_samples=20)
+    right = {"0.running_mean": torch.zeros(3), "0.running_var": torch.ones(3)}
+    for step in range(1, 51):
+        stepper.advance()
+        keep = 0.5 ** (8 / min(20, 0.05 * 8 * step))
+        for name in right:
+            right[name] = keep * right[name] + (1 - keep) * toy.one.get_buffer(name)
+    for name, value in right.items():
+        torch.testing.assert_close(stepper.average.one.get_buffer(name), value, rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(value, toy.one.get_buffer(name), rtol=1e-4)
+    assert stepper.average.one[0].num_batches_tracked == 50
+
+
 def test_without_an_average_the_weights_themselves_serve() -> None:
     stepper = stepper_of(Toy(squares), numbers(64, 3), ema_samples=0)
     assert stepper.average is stepper.family

@@ -65,7 +65,7 @@ class Stepper(Generic[Model]):
             raise UsageError(
                 "this cost couples the samples of a batch (free bits, total correlation, discrepancy, batch "
                 "normalisation and minibatch deviation do), so a batch in several parts would train something else: "
-                "set train.accumulate = 1 and --devices 1"
+                "set train.accumulate = 1 and --devices 1, or settings such as norm = 'group' that do not couple them"
             )
         self.parameters = {phase.name: _parameters(family, phase) for phase in self.phases}
         self.optimisers = {
@@ -179,9 +179,11 @@ class Stepper(Generic[Model]):
         half_life = min(self.settings.ema_samples, self.seen * EMA_RAMP)
         keep = 0.5 ** (self.samples_a_step / max(half_life, 1e-8))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.family.parameters()), 1 - keep)
-            for mine, theirs in zip(self.average.buffers(), self.family.buffers(), strict=True):
-                mine.copy_(theirs)
+            averages, latest = averaged(self.average), averaged(self.family)
+            torch._foreach_lerp_(list(averages.values()), list(latest.values()), 1 - keep)
+            for (name, mine), theirs in zip(self.average.named_buffers(), self.family.buffers(), strict=True):
+                if name not in averages:
+                    mine.copy_(theirs)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that going on needs: named tensors, and facts as strings."""
@@ -218,6 +220,16 @@ class Stepper(Generic[Model]):
         return all(
             bool(value.isfinite().all()) for name, value in self.state()[0].items() if not name.startswith("sums/")
         )
+
+
+def averaged(family: nn.Module) -> dict[str, Tensor]:
+    """Of what an average is kept: parameters, and batch normalisation's running statistics, which belong to them."""
+    found: dict[str, Tensor] = dict(family.named_parameters())
+    for name, module in family.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            statistics = {"running_mean": module.running_mean, "running_var": module.running_var}
+            found |= {f"{name}.{key}": value for key, value in statistics.items() if value is not None}
+    return found
 
 
 def rate_factor(settings: TrainSettings, seen: int, target: int) -> float:
