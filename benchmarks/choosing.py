@@ -5,7 +5,7 @@
 Each sees equally many samples of the training split, on one core, and is then judged by `ficta evaluate`; a VAE with
 fitted priors, too. Adult and MNIST are taken from $FICTA_TEST_DATA, runs go to $FICTA_EVIDENCE_RUNS (default
 runs/evidence); those that are there already are left alone. Figures go to benchmarks/results/choosing.json, beside
-those of the data sets that are not named.
+those of other data sets and seeds that are there.
 """
 
 from __future__ import annotations
@@ -74,15 +74,16 @@ PRIORS = {"vae": ("mixture", "flow"), "aae": ("mixture",)}
 def main(names: Sequence[str], seeds: Sequence[int]) -> None:
     """Train, judge, write down, one after the other."""
     path = RESULTS / "choosing.json"
-    there = json.loads(path.read_text())["rows"] if path.exists() else []
-    rows: list[dict[str, Any]] = [row for row in there if row["data"] not in names]
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     for seed in seeds:
         for name in names:
             corpus = CORPORA[name]
             for model in corpus.models:
                 asked = ("--samples", str(corpus.samples), "--seed", str(seed), *corpus.options, *PLAIN)
                 run = train(model, corpus.data, f"choosing/{name}-{model}-{seed}".lower(), *asked)
-                rows += judged(run, name, model, corpus)
+                found = judged(run, name, model, corpus)
+                same = [(row["data"], row["model"], row["seed"]) for row in found]
+                rows = [row for row in rows if (row["data"], row["model"], row["seed"]) not in same] + found
                 keep("choosing", {"judged": JUDGED, "rows": rows})
     for name in names:
         fill("choosing.md", name, table([row for row in rows if row["data"] == name], CORPORA[name]), "choosing")

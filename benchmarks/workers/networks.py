@@ -51,6 +51,8 @@ def conv(channels: tuple[int, ...], hidden: tuple[int, ...] = ()) -> dict[str, A
 DOWN, UP = (32, 64), (64, 64, 32)
 BOTH = {"encoder": conv(DOWN, (16,)), "decoder": conv(UP)}
 GAME = {"generator": conv(UP), "discriminator": conv(DOWN)}
+PLAIN = {"norm": "none", "last": "plain", "initial": "he"}  # in place of the family's own
+CODED = {side: {**network, "conv": {**network["conv"], **PLAIN}} for side, network in GAME.items()}
 DCGAN = {"conv": {"width": games.DCGAN_WIDTH}}  # kinds and all else are the preset's
 RESNET = {"kind": "resnet", "resnet": {"width": games.RESNET_WIDTH}}
 STYLED = {"width": games.WIDTHS[0], "widest": games.WIDTHS[-1]}
@@ -85,7 +87,7 @@ NETWORKS: dict[str, Network] = {
         cycle=games.R1_EVERY,
     ),
     "wgan-gp": Network("wgan-gp", GAME, games.wgan_gp, games.wgan_gp_step, signed=True, cycle=games.GENERATOR_EVERY),
-    "infogan": Network("infogan", GAME, games.InfoGan, games.infogan_step, signed=True),
+    "infogan": Network("infogan", CODED, games.InfoGan, games.infogan_step, signed=True),
     "stylegan2": Network(
         "stylegan2",
         {"synthesis": STYLED, "discriminator": STYLED},

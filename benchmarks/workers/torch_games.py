@@ -26,7 +26,14 @@ RESNET_WIDTH = 8
 RESNET_SIZES = (4, 7, 14, 28)
 SLOPE_WEIGHT, GENERATOR_EVERY = 10.0, 5
 KINDS, CONTINUOUS, FEATURES = 10, 2, 128
-WARP = (0.25, 0.25, 0.15, 0.15, 0.08, 0.08)  # deviations of angle, slant, logarithms of the sides, ways
+WARP = (
+    0.25,
+    0.25,
+    0.15,
+    0.15,
+    0.08,
+    0.08,
+)  # deviations of angle, slant, log sides, ways in halves of a side
 SIZES = (28, 14, 7, 4)
 WIDTHS = (8, 16, 32, 64)  # of both networks of StyleGAN2, from the finest grid to the coarsest
 STYLE, MAPPING_RATE = 128, 0.01

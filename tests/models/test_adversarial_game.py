@@ -107,7 +107,7 @@ def test_samples_are_judged_together_where_they_do_not_mind() -> None:
 @pytest.mark.parametrize("coupling", [nn.BatchNorm1d(1), MinibatchDeviation()], ids=["batch norm", "deviation"])
 def test_samples_that_mind_each_other_are_judged_apart(coupling: nn.Module) -> None:
     judge = Judge(SLOPE_5, [0])
-    family = gan({}, generator=always(0, 0, 0, 0), discriminator=nn.Sequential(judge, coupling))
+    family = gan({"r1_gamma": 0.0}, generator=always(0, 0, 0, 0), discriminator=nn.Sequential(judge, coupling))
     family.discriminator_loss(batch(torch.ones(4, 4)))
     assert [each.tolist() for each in judge.asked] == [[[1] * 4] * 4, [[0] * 4] * 4]
 
@@ -115,7 +115,7 @@ def test_samples_that_mind_each_other_are_judged_apart(coupling: nn.Module) -> N
 def test_each_half_is_normalised_by_itself() -> None:
     # logits 100 and 102 of real samples, -7 of fakes: by themselves -1 and 1, and 0; together they would be far apart
     judge = nn.Sequential(Affine([[1, 0, 0, 0]], [0]), nn.BatchNorm1d(1, eps=1e-12))
-    family = gan({"output": "linear"}, generator=always(-7, 0, 0, 0), discriminator=judge)
+    family = gan({"output": "linear", "r1_gamma": 0.0}, generator=always(-7, 0, 0, 0), discriminator=judge)
     terms = family.discriminator_loss(batch(torch.tensor([[100.0, 0, 0, 0], [102, 0, 0, 0]]))).terms
     assert terms["real_logit"].tolist() == pytest.approx([-1, 1])
     assert terms["fake_logit"].tolist() == pytest.approx([0, 0])

@@ -300,18 +300,28 @@ def test_without_strength_or_by_zeros_nothing_is_warped() -> None:
 def test_what_warping_does_to_a_picture() -> None:
     x = pictures(2, 1, 8, 8)
     torch.testing.assert_close(warp(x, angle=math.pi / 2), x.rot90(1, (2, 3)), atol=1e-5, rtol=0)
-    # a way of 2 is a whole picture, whose halves are 4 pixels: what comes in from the right is reflected
-    torch.testing.assert_close(warp(x, across=0.25)[..., :7], x[..., 1:], atol=1e-5, rtol=0)
-    torch.testing.assert_close(warp(x, down=0.25)[..., :7, :], x[..., 1:, :], atol=1e-5, rtol=0)
+    # by an eighth, which is a pixel
+    torch.testing.assert_close(warp(x, across=1 / 8)[..., :7], x[..., 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(x, down=1 / 8)[..., :7, :], x[..., 1:, :], atol=1e-5, rtol=0)
     # half as wide is looked up twice as far from the middle: means of two neighbours
     narrow = warp(x, width=math.log(2))[..., 2:6]
     torch.testing.assert_close(narrow, (x[..., ::2] + x[..., 1::2]) / 2, atol=1e-5, rtol=0)
     low = warp(x, height=math.log(2))[..., 2:6, :]
     torch.testing.assert_close(low, (x[..., ::2, :] + x[..., 1::2, :]) / 2, atol=1e-5, rtol=0)
-    # the outermost rows are 7 / 8 from the middle, so that a slant of 2 / 7 moves them by a pixel, one each way
+    # the outermost rows are 3.5 pixels from the middle, so that a slant of 2 / 7 moves them by a pixel, one each way
     slanted = warp(x, slant=2 / 7)
     torch.testing.assert_close(slanted[:, :, 7, :7], x[:, :, 7, 1:], atol=1e-5, rtol=0)
     torch.testing.assert_close(slanted[:, :, 0, 1:], x[:, :, 0, :7], atol=1e-5, rtol=0)
+
+
+def test_a_picture_that_is_not_square_is_turned_not_bent() -> None:
+    x = torch.zeros(1, 1, 12, 30)
+    x[..., 4:8, 13:17] = pictures(4, 4)
+    found = warp(x, angle=math.pi / 2)
+    torch.testing.assert_close(found[..., 4:8, 13:17], x[..., 4:8, 13:17].rot90(1, (2, 3)), atol=1e-5, rtol=0)
+    slanted = warp(x, slant=2.0)  # rows half a pixel and one and a half from the middle move by one and three
+    for row, way in ((4, -3), (5, -1), (6, 1), (7, 3)):
+        torch.testing.assert_close(slanted[..., row, :], x[..., row, :].roll(-way, -1), atol=1e-5, rtol=0)
 
 
 def test_warping_differs_from_picture_to_picture_by_their_own_numbers() -> None:

@@ -44,6 +44,17 @@ def test_samples_that_are_all_the_same_have_a_gradient() -> None:
     assert features.grad.isfinite().all()
 
 
+def test_in_use_the_spread_is_what_it_usually_was() -> None:
+    layer = MinibatchDeviation()
+    for features in ([[0, 5], [0, 1], [2, 5], [2, 1]], [[0], [0], [3]]):  # 1.5 and the root of 2
+        layer(torch.tensor(features, dtype=torch.float32))
+    usual = 0.9 * 0.1 * 1.5 + 0.1 * math.sqrt(2)
+    found = layer.eval()(torch.tensor([[[1.0, 2]], [[7, 8]], [[9, 0]]]))
+    assert found[:, 0].tolist() == [[1, 2], [7, 8], [9, 0]]
+    assert found[:, 1].flatten().tolist() == pytest.approx([usual] * 6, abs=2e-4)
+    assert layer.usual.item() == pytest.approx(usual, abs=2e-4)  # and stays
+
+
 def test_without_features_a_discriminator_is_an_encoder() -> None:
     built = build_discriminator(PLAIN, SHAPE, 3, 0)
     assert isinstance(built, ConvEncoder)

@@ -93,6 +93,12 @@ def test_a_run_keeps_what_its_discriminator_takes_for_real(small_runs: Callable[
     assert acceptance.scale * judged(found) > acceptance.scale * judged(plain)
 
 
+def test_a_sample_of_a_stylegan2_is_kept_whatever_is_beside_it(small_runs: Callable[[str], Path]) -> None:
+    run = api.open_run(small_runs("stylegan2"))  # whose discriminator looks at groups of samples in training
+    acceptance = run.acceptance()
+    assert np.array_equal(run.sample(19, acceptance=acceptance), run.sample(23, acceptance=acceptance)[:19])
+
+
 def test_of_conditional_runs_each_sample_keeps_its_label(small_runs: Callable[[str], Path]) -> None:
     run = api.open_run(small_runs("gan-conditional"))
     acceptance = run.acceptance()

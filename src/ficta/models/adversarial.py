@@ -19,11 +19,11 @@ from ficta.compute.collectives import Collectives
 from ficta.compute.noise import choices
 from ficta.losses.adversarial import ADVERSARIAL
 from ficta.losses.penalties import one_centred, zero_centred
-from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
+from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings
 from ficta.models.priors import StandardNormal
 from ficta.nets.augment import Augment, AugmentSettings
 from ficta.nets.outputs import OutputName, build_output
-from ficta.nets.parts import condition_size, conditioning, couples, projected
+from ficta.nets.parts import condition_size, conditioning, couples, normalises_batches, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
 Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]  # a penalty: weight, what, where
@@ -111,8 +111,17 @@ class Adversarial(Family):
         """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
 
     def phases(self) -> Sequence[Phase]:
-        """Discriminator, its penalty now and then, generator."""
+        """Discriminator, its penalty now and then, generator.
+
+        Raises:
+            UsageError: penalties on a discriminator with batch normalisation (Gulrajani et al. 2017, Sec. 4).
+        """
         settings, own = self.settings, "discriminator"
+        if settings.penalised and normalises_batches(self.discriminator):
+            raise UsageError(
+                "a penalty is on each sample's own gradient, which batch normalisation mixes with the others': set "
+                "model.r1_gamma, model.r2_gamma and model.one_centred to 0, or another norm of the discriminator"
+            )
         joined = settings.penalised and settings.penalty_every == 1
         phases = [Phase(own, self.judges, self.discriminator_loss, own, second_order=joined)]
         if settings.penalised and not joined:
@@ -252,9 +261,12 @@ class SingleGenerator(Adversarial):
         self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
     ) -> Tensor:
         """Decode draws from the prior."""
-        device = device_of(self)
-        z = self.prior.sample(n, seed, first, options.temperature)
-        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(device))
+        z = self.latents(n, seed, first, options.temperature)
+        return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(z.device))
+
+    def latents(self, n: int, seed: int, first: int, temperature: float) -> Tensor:
+        """Draws from the prior, float32 (n, latent_dim)."""
+        return self.prior.sample(n, seed, first, temperature)
 
     def fake(self, batch: Batch) -> Tensor:
         """Samples such as the discriminator sees in training, float (B, *spec.shape)."""

@@ -93,7 +93,7 @@ class InfoGan(SingleGenerator):
             )
         if self.plain < 0:
             raise UsageError(f"model.latent_dim = {settings.latent_dim} has no room for {codes} codes: raise it")
-        if settings.warp and len(spec.shape) != 3:
+        if settings.warp and self.kinds and len(spec.shape) != 3:
             raise UsageError(f"an infogan warps pictures, the data have shape {spec.shape}: set model.warp to 0")
         inputs, width = self.plain + sum(self.kinds) + settings.continuous, settings.features
         self.generator = (
@@ -137,7 +137,7 @@ class InfoGan(SingleGenerator):
         parts = super().read(batch, fake, outputs)
         for name in outputs.keys() - {"real"}:
             *logits, means = self._readings(outputs[name])
-            if settings.warp:
+            if settings.warp and self.kinds:
                 changed = warped(fake, batch.noise.fork(f"warp {name}").normal(WARPS), settings.warp)
                 *logits, _ = self._readings(self.outputs(changed))
             asked = codes.categorical.unbind(1)
@@ -148,6 +148,13 @@ class InfoGan(SingleGenerator):
             terms = {"categorical_nats": categorical.detach(), "continuous_nats": continuous.detach()}
             parts.append(Losses(value, {f"{name}_{term}": nats for term, nats in terms.items()}))
         return parts
+
+    def latents(self, n: int, seed: int, first: int, temperature: float) -> Tensor:
+        """See the base; values of categorical codes are as likely at any temperature."""
+        z = super().latents(n, seed, first, 1.0)
+        scale = z.new_full((self.latent_dim,), temperature)
+        scale[self.plain : self.plain + len(self.kinds)] = 1
+        return z * scale
 
     def codes_of(self, z: Tensor) -> Codes:
         """Codes that are part of latents float (B, latent_dim)."""

@@ -55,7 +55,10 @@ class StyleGan2Settings(AdversarialSettings):
         float, Field(ge=0, description="weight of the squared difference of path lengths to their mean; 0 is none")
     ] = 2.0
     path_every: Annotated[
-        int, Field(ge=1, description="steps from one penalty of path lengths to the next, which counts as much more")
+        int,
+        Field(
+            ge=1, description="generator steps from one penalty of path lengths to the next, which counts as much more"
+        ),
     ] = 4
     output: Annotated[
         OutputName,
@@ -113,7 +116,7 @@ class StyleGan2(Adversarial):
         phases = super().phases()
         if not self.settings.path_weight:
             return phases
-        every = self.settings.path_every
+        every = self.settings.path_every * self.settings.generator_every
         return [*phases, Phase("path", self.makers, self.path_loss, "generator", every=every, second_order=True)]
 
     def after_step(self, seen: Tensor, collectives: Collectives) -> None:

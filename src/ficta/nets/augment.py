@@ -22,8 +22,8 @@ from ficta.compute.collectives import Collectives
 NUMBERS = {"none": 0, "diff": 7, "ada": 28}  # uniform numbers that the changes of a picture take
 SHIFT = 1 / 8  # of a side: most that a picture is moved by whole pixels, standard deviation of other moves
 SIZES, CONTRASTS, SATURATIONS = (share * math.log(2) for share in (0.2, 0.5, 1.0))  # spreads of logarithms
-# standard deviations of warping: angle, slant, logarithms of both sides, ways as shares of half a side
-WARP = (0.25, 0.25, 0.15, 0.15, 0.08, 0.08)
+# standard deviations of warping: angle, slant, logarithms of both sides, ways as shares of a side
+WARP = (0.25, 0.25, 0.15, 0.15, 0.04, 0.04)
 WARPS = len(WARP)
 BRIGHTNESSES = 0.2  # standard deviation
 
@@ -178,12 +178,12 @@ def warped(x: Tensor, normal: Tensor, strength: float) -> Tensor:
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     slanted = _matrix([one, slant, zero], [zero, one, zero], [zero, zero, one])
     with torch.autocast(x.device.type, enabled=False):  # places of pixels need all digits
-        matrix = _translation(across, down) @ _rotation(angle) @ slanted @ _scaling(width.exp(), height.exp())
-        return _looked_up(x, matrix)
+        moved = _translation(across * x.shape[3], down * x.shape[2])
+        return _looked_up(x, moved @ _rotation(angle) @ slanted @ _scaling(width.exp(), height.exp()))
 
 
 def _geometry(dice: Dice, p: Tensor, rows: int, columns: int) -> Tensor:
-    """From places in the new picture to places in the old, each from -1 to 1 along an axis: float (B, 3, 3)."""
+    """From places in the new picture to places in the old, in pixels from the middle: float (B, 3, 3)."""
     turns = 2 if rows == columns else 1  # a picture that is not square keeps its sides
     rotates = 1 - torch.sqrt(1 - p)  # before or after the stretching, so that together they have the probability
 
@@ -200,8 +200,7 @@ def _geometry(dice: Dice, p: Tensor, rows: int, columns: int) -> Tensor:
     second = rotated()
     drifts = dice.perhaps(p, torch.ones_like(flip))
     sideways, along = (drifts * dice.normal(SHIFT) * side for side in (columns, rows))
-    half = flip.new_tensor([columns / 2, rows / 2, 1.0])
-    whole = (
+    return (
         _scaling(flip, torch.ones_like(flip))
         @ _rotation(quarters)
         @ _translation(across, down)
@@ -211,12 +210,12 @@ def _geometry(dice: Dice, p: Tensor, rows: int, columns: int) -> Tensor:
         @ second
         @ _translation(sideways, along)
     )
-    return whole * half / half[:, None]
 
 
 def _looked_up(x: Tensor, matrix: Tensor) -> Tensor:
-    """Pictures float (B, C, H, W) whose places were moved by a matrix float (B, 3, 3)."""
-    grid = F.affine_grid(matrix[:, :2], [len(x), 1, *x.shape[2:]], align_corners=False)
+    """Pictures float (B, C, H, W) at the places that a matrix float (B, 3, 3) leads to, as ``_geometry`` says."""
+    half = matrix.new_tensor([x.shape[3] / 2, x.shape[2] / 2, 1.0])
+    grid = F.affine_grid((matrix * half / half[:, None])[:, :2], [len(x), 1, *x.shape[2:]], align_corners=False)
     return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 

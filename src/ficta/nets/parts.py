@@ -13,6 +13,7 @@ Activation = Literal["relu", "leaky_relu", "silu", "tanh"]
 Initial = Literal["he", "glorot", "narrow"]
 
 GROUP = 4  # samples whose features are compared
+MOMENTUM = 0.1  # of what is usual, as of batch normalisation
 LEAK = 0.2  # slope of leaky_relu below zero
 NARROW = 0.02  # standard deviation of narrow weights
 LOUD = 10.0  # how loud a label is among a network's inputs; a single 1 among many numbers is not heard
@@ -39,22 +40,43 @@ class Act(nn.Module):
 
 
 class MinibatchDeviation(nn.Module):
-    """One more feature: how much those of a sample's group vary (Karras et al. 2018, arXiv:1710.10196, Sec. 3)."""
+    """One more feature: how much those of a sample's group vary (Karras et al. 2018, arXiv:1710.10196, Sec. 3).
+
+    Outside training it is what it usually was there, so that what is said of a sample depends on that sample alone.
+    """
+
+    usual: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("usual", torch.zeros(()))
 
     def forward(self, features: Tensor) -> Tensor:
         """Float (B, F, *axes) => float (B, F + 1, *axes). A group is four samples; else the whole batch, if not 4 n."""
+        if not self.training:
+            return self._beside(features, self.usual.to(features.dtype).expand(len(features)))
         count = len(features)
         group = GROUP if count % GROUP == 0 else count
         groups = features.reshape(-1, group, *features.shape[1:])
         variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)  # ten times as fast as ``var``
         spread = variance.add(1e-8).sqrt().flatten(1).mean(1)
-        found = spread.repeat_interleave(group).view(-1, *[1] * (features.ndim - 1))
+        self.usual.lerp_(spread.detach().mean().float(), MOMENTUM)
+        return self._beside(features, spread.repeat_interleave(group))
+
+    @staticmethod
+    def _beside(features: Tensor, spread: Tensor) -> Tensor:
+        found = spread.view(-1, *[1] * (features.ndim - 1))
         return torch.cat([features, found.expand(-1, 1, *features.shape[2:])], 1)
 
 
 def couples(network: nn.Module) -> bool:
     """Whether what a network says of a sample in training depends on the others in its batch."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm | MinibatchDeviation) for module in network.modules())
+    return normalises_batches(network) or any(isinstance(module, MinibatchDeviation) for module in network.modules())
+
+
+def normalises_batches(network: nn.Module) -> bool:
+    """Whether there is batch normalisation in it."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 def initialise(network: nn.Module, initial: Initial, activation: Activation) -> None:

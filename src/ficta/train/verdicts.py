@@ -158,7 +158,8 @@ def _overfitting(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
         "discriminator overfits",
         {"overfit_ratio": ratios[-1]},
         f"it takes held-out items {ratios[-1]:.0%} of the way from training items to samples, and so teaches the "
-        "generator their look: raise model.r1_gamma, stop earlier, or take more data",
+        "generator their look: raise model.r1_gamma, of pictures set model.augment.kind = 'ada', stop earlier, or take "
+        "more data",
     )
 
 
