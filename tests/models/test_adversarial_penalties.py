@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from gan_making import LABELLED, NO_PENALTY, SLOPE_5, Affine, HalfSquare, always, batch, gan
+from torch import nn
 
+from ficta.base.errors import UsageError
 from ficta.compute.collectives import Collectives
 
 
@@ -29,6 +31,14 @@ from ficta.compute.collectives import Collectives
 )
 def test_a_penalty_at_every_step_is_part_of_the_loss(settings: dict[str, Any], expected: list[object]) -> None:
     assert [(phase.name, phase.every, phase.second_order) for phase in gan(settings).phases()] == expected
+
+
+@pytest.mark.parametrize("weight", ["r1_gamma", "r2_gamma", "one_centred"])
+def test_penalties_are_not_taken_where_samples_are_normalised_together(weight: str) -> None:
+    judge = nn.Sequential(Affine([[1, 0, 0, 0]], [0]), nn.BatchNorm1d(1))
+    with pytest.raises(UsageError, match=r"batch normalisation .* set model\.r1_gamma"):
+        gan({**NO_PENALTY, weight: 0.5}, discriminator=judge).phases()
+    assert len(gan(NO_PENALTY, discriminator=judge).phases()) == 2
 
 
 @pytest.mark.parametrize(

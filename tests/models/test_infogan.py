@@ -155,6 +155,20 @@ def test_categorical_codes_are_read_from_warped_samples_and_continuous_ones_from
     torch.testing.assert_close(found.terms["made_continuous_nats"], 0.5 * (squares + math.log(2 * math.pi)))
 
 
+def test_temperature_leaves_categories_as_likely_as_they_are() -> None:
+    family = infogan()
+    warm, cold, frozen = (family.latents(200, seed=1, first=0, temperature=each) for each in (1.0, 0.3, 0.0))
+    assert torch.equal(family.codes_of(cold).categorical, family.codes_of(warm).categorical)
+    rest = [0, 1, 4]  # two plain numbers, and the continuous code
+    torch.testing.assert_close(cold[:, rest], 0.3 * warm[:, rest])
+    assert frozen[:, rest].eq(0).all()
+
+
+def test_without_categories_nothing_is_warped() -> None:
+    family = infogan({"warp": 1.0, "categories": ()})  # of rows, which could not be
+    assert "made_continuous_nats" in family.generator_loss(batch()).terms
+
+
 def test_only_pictures_are_warped() -> None:
     with pytest.raises(UsageError, match=r"set model\.warp to 0"):
         infogan({"warp": 1.0})

@@ -63,6 +63,8 @@ def test_phases_in_order() -> None:
         ("path", makers, "generator", 2),
     ]
     assert [phase.second_order for phase in family.phases()] == [False, True, False, True]
+    rarely = stylegan2({"generator_every": 3, "path_every": 2}).phases()
+    assert [phase.every for phase in rarely if phase.optimiser == "generator"] == [3, 6]
     assert [phase.name for phase in stylegan2({"path_weight": 0, "r1_gamma": 0}).phases()] == [
         "discriminator",
         "generator",
