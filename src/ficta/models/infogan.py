@@ -20,7 +20,7 @@ from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
 from ficta.nets.conv import ConvSettings
 from ficta.nets.parts import LEAK
 
-# Networks of half the width of the paper's, and its rates (Appendix C.1)
+# Networks after the paper's, at about half their width, and its rates (Appendix C.1)
 GENERATOR, DISCRIMINATOR = (
     NetworkSettings(conv=ConvSettings(norm="batch", hidden=(512,), initial="narrow", last=last))
     for last in ("doubling", "plain")

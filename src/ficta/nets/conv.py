@@ -53,8 +53,8 @@ class ConvSettings(Settings):
     norm: Annotated[
         Norm,
         Field(
-            description="normalisation after each stage's convolution. With batch, as in DCGAN, also of the decoder's "
-            "grid and not of the encoder's first stage"
+            description="normalisation after each stage's convolution. With batch, as in DCGAN, also of hidden dense "
+            "layers and of the decoder's grid, and not of the encoder's first stage"
         ),
     ] = "none"
     activation: Annotated[Activation, Field(description="after each layer but the last")] = "leaky_relu"
