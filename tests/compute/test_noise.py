@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ficta.compute.noise import LATENT_BLOCK, Noise, choices, latents
+from ficta.compute.noise import LATENT_BLOCK, Noise, Place, choices, latents
 
 CPU = torch.device("cpu")
 LAW = settings(deadline=None, derandomize=True, max_examples=50)
-Draw = Callable[[int, int, int, int], Tensor]
+Draw = Callable[[int, Place, int, int], Tensor]
 each = pytest.mark.parametrize("numbers", [latents, choices])
 
 
@@ -147,6 +147,14 @@ def test_choices_have_nothing_to_do_with_latents() -> None:
     normal, uniform = latents(0, 0, 20_000, 1)[:, 0], choices(0, 0, 20_000, 1)[:, 0]
     for numbers in (normal, normal.abs()):  # a normal number's size alone can be that of a uniform one
         assert torch.corrcoef(torch.stack([numbers, uniform]))[0, 1].abs() < 5 / 20_000**0.5
+
+
+@each
+def test_numbers_of_samples_that_are_named_are_theirs(numbers: Draw) -> None:
+    named = torch.tensor([3, 10**9, LATENT_BLOCK, 3, 0])
+    found = numbers(1, named, 5, 4)
+    assert torch.equal(found, torch.cat([numbers(1, int(row), 1, 4) for row in named]))
+    assert numbers(1, named[:0], 0, 4).shape == (0, 4)
 
 
 @each

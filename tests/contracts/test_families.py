@@ -315,6 +315,9 @@ def test_samples_do_not_depend_on_chunks(name: str, kind: str) -> None:
         parts.append(samples(built, count, some, first=first + done))
         done += count
     assert close(torch.cat(parts), whole)
+    named = torch.tensor([7, 0, 2, 7])
+    some = None if condition is None else condition[named]
+    assert close(samples(built, 4, some, first=first + named), whole[named])
     if condition is None:
         assert close(samples(built, first + 2, None)[first:], whole[:2])
 

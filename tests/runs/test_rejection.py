@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ficta import api
 from ficta.base.errors import UsageError
-from ficta.compute.noise import latents
+from ficta.compute.noise import Place, latents
 from ficta.models.family import SampleSettings
 from ficta.runs.rejection import ATTEMPTS, MARGIN, Acceptance, accepted
 
@@ -26,6 +26,7 @@ class Made:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.drawn = 0
 
     def parameters(self) -> Any:
         return iter([torch.zeros(1)])
@@ -33,8 +34,9 @@ class Made:
     def logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         return x[:, 0] - 0.5
 
-    def sample(self, n: int, condition: Tensor | None, *, options: SampleSettings, seed: int, first: int) -> Tensor:
+    def sample(self, n: int, condition: Tensor | None, *, options: SampleSettings, seed: int, first: Place) -> Tensor:
         self.asked.append(seed)
+        self.drawn += n
         return latents(seed, first, n, 1)
 
 
@@ -68,6 +70,13 @@ def test_a_sample_does_not_depend_on_the_others() -> None:
     whole = kept(Made(), acceptance, 90)
     parts = [kept(Made(), acceptance, count, first) for first, count in ((0, 1), (1, 70), (71, 19))]
     assert torch.equal(torch.cat(parts), whole)
+
+
+def test_as_many_candidates_are_drawn_as_it_takes() -> None:
+    family, acceptance = Made(), Acceptance(1.0, 0.0, highest=3.5)
+    kept(family, acceptance, 3000)
+    rate = acceptance.probability(latents(0, 0, 100_000, 1)[:, 0] - 0.5).mean().item()
+    assert family.drawn == pytest.approx(3000 / rate, rel=0.1)
 
 
 def test_candidates_come_to_an_end() -> None:

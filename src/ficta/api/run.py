@@ -82,8 +82,8 @@ class Run:
             truncation: of a family with styles: how far these may be from their average; below 1 safer and less varied.
             prior: what latents are drawn from: ``trained``; ``normal``; ``mixture`` or ``flow``, which are fitted to
                 the latents of the training split when they are first asked for.
-            acceptance: from ``acceptance``: keep only what the discriminator takes for real; takes about twenty times
-                as long.
+            acceptance: from ``acceptance``: keep only what the discriminator takes for real; takes several times as
+                long.
 
         Returns:
             Compact array: pictures are uint8 (n, channels, height, width), rows float64 (n, columns) as ``rows`` reads

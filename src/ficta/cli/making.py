@@ -150,7 +150,7 @@ def sample(
     ] = "trained",
     reject: Annotated[
         bool,
-        typer.Option("--reject", help="keep only what the discriminator takes for real; about 20 times slower"),
+        typer.Option("--reject", help="keep only what the discriminator takes for real; several times the time"),
     ] = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ficta.base.seeds import mix
 
+Place = int | Tensor  # of samples: the index of the first, or int64 (n,) of each
 LATENT_BLOCK = (
     64  # latents are drawn in blocks of so many samples, so that a sample's latent depends on its index alone
 )
@@ -68,34 +69,34 @@ class Noise:
         return numbers[self.start : self.start + self.rows]
 
 
-def latents(seed: int, start: int, count: int, size: int) -> Tensor:
+def latents(seed: int, start: Place, count: int, size: int) -> Tensor:
     """Standard normal latents of samples ``start`` to ``start + count``, drawn on the CPU in fixed blocks.
 
     Args:
         seed: the sampling seed.
-        start: index of the first sample.
+        start: index of the first sample, or int64 (count,) of each.
         count: number of samples.
         size: numbers a latent.
 
     Returns:
-        float32 (count, size). Row i depends on (seed, start + i) alone.
+        float32 (count, size). A row depends on the seed and its sample's index alone.
     """
     return _by_sample(seed, "latent", start, count, lambda noise: noise.normal(size))
 
 
-def choices(seed: int, start: int, count: int, size: int) -> Tensor:
+def choices(seed: int, start: Place, count: int, size: int) -> Tensor:
     """Like ``latents``, but uniform in [0, 1): what a sample needs to choose among values given its latent."""
     return _by_sample(seed, "choice", start, count, lambda noise: noise.uniform(size))
 
 
-def inputs(seed: int, start: int, count: int, size: int) -> Tensor:
+def inputs(seed: int, start: Place, count: int, size: int) -> Tensor:
     """Like ``latents``, but other numbers: what a generator takes beside its latent."""
     return _by_sample(seed, "input", start, count, lambda noise: noise.normal(size))
 
 
-def _by_sample(seed: int, purpose: str, start: int, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
-    """Numbers of samples ``start`` to ``start + count``, whatever else is drawn."""
-    first, last = start // LATENT_BLOCK, -(-(start + max(count, 1)) // LATENT_BLOCK)
-    blocks = [draw(Noise.whole(mix(seed, purpose, block), "cpu", LATENT_BLOCK)) for block in range(first, last)]
-    offset = start - first * LATENT_BLOCK
-    return torch.cat(blocks)[offset : offset + count]
+def _by_sample(seed: int, purpose: str, start: Place, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
+    """Numbers of samples ``start`` to ``start + count``, or of those named, whatever else is drawn."""
+    rows = start.cpu() if isinstance(start, Tensor) else torch.arange(start, start + count)
+    blocks, which = torch.unique(rows // LATENT_BLOCK, return_inverse=True)
+    drawn = [draw(Noise.whole(mix(seed, purpose, block), "cpu", LATENT_BLOCK)) for block in blocks.tolist() or [0]]
+    return torch.stack(drawn)[which, rows % LATENT_BLOCK]

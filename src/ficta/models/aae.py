@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices
+from ficta.compute.noise import Place, choices
 from ficta.losses.adversarial import logistic_discriminator, non_saturating_generator
 from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
@@ -110,7 +110,7 @@ class Aae(Family):
         return self.head.mean(self.decoder(z, *conditioning(condition, self.classes)))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Draw from the prior, and then from what the head says of the data."""
         z = self.prior.sample(n, seed, first, options.temperature)

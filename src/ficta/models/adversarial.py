@@ -16,7 +16,7 @@ from ficta.base.errors import UsageError
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
-from ficta.compute.noise import choices
+from ficta.compute.noise import Place, choices
 from ficta.losses.adversarial import ADVERSARIAL
 from ficta.losses.penalties import one_centred, zero_centred
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings
@@ -258,13 +258,13 @@ class SingleGenerator(Adversarial):
         return self.output.draw(self.raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Decode draws from the prior."""
         z = self.latents(n, seed, first, options.temperature)
         return self.output.draw(self.raw(z, condition), choices(seed, first, n, self.output.choices).to(z.device))
 
-    def latents(self, n: int, seed: int, first: int, temperature: float) -> Tensor:
+    def latents(self, n: int, seed: int, first: Place, temperature: float) -> Tensor:
         """Draws from the prior, float32 (n, latent_dim)."""
         return self.prior.sample(n, seed, first, temperature)
 

@@ -15,7 +15,7 @@ from ficta.base.settings import Settings
 from ficta.base.spec import Spec
 from ficta.compute.adam import Adam
 from ficta.compute.collectives import Collectives
-from ficta.compute.noise import Noise
+from ficta.compute.noise import Noise, Place
 from ficta.models.priors import Prior
 from ficta.nets.parts import couples
 from ficta.nets.spectral import advance
@@ -137,9 +137,11 @@ class Family(Objective):
 
     @abc.abstractmethod
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Make samples ``first`` to ``first + n``; but for rounding, sample i depends on (seed, i) and its condition.
+
+        ``first`` can also name each of them.
 
         Returns:
             Model space, float (n, *spec.shape).

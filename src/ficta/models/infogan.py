@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
+from ficta.compute.noise import Place
 from ficta.losses.likelihoods import gaussian_nats
 from ficta.models.adversarial import AdversarialSettings, SingleGenerator
 from ficta.models.family import Batch, Losses, OptimiserSettings, Sweep
@@ -149,7 +150,7 @@ class InfoGan(SingleGenerator):
             parts.append(Losses(value, {f"{name}_{term}": nats for term, nats in terms.items()}))
         return parts
 
-    def latents(self, n: int, seed: int, first: int, temperature: float) -> Tensor:
+    def latents(self, n: int, seed: int, first: Place, temperature: float) -> Tensor:
         """See the base; values of categorical codes are as likely at any temperature."""
         z = super().latents(n, seed, first, 1.0)
         scale = z.new_full((self.latent_dim,), temperature)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices
+from ficta.compute.noise import Place, choices
 from ficta.losses.elbo import (
     bits_per_dimension,
     free_bits,
@@ -165,7 +165,7 @@ class Ladder(Family):
         return self.head.mean(self._raw(z, condition))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Draw from the prior, and then from what the head says of the data."""
         raw = self._raw(self.prior.sample(n, seed, first, options.temperature), condition)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ficta.base.seeds import mix
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices, latents
+from ficta.compute.noise import Place, choices, latents
 from ficta.losses.elbo import (
     gaussian_kl_nats,
     gaussian_log_densities,
@@ -70,8 +70,8 @@ class Prior(nn.Module, abc.ABC):
         own = gaussian_log_density(z, mean[:, None], log_variance[:, None])
         return (own - self.log_density(z, noise)).mean(1, keepdim=True)
 
-    def sample(self, n: int, seed: int, first: int = 0, temperature: float = 1.0) -> Tensor:
-        """Latents ``first`` to ``first + n``, float (n, latent_dim); latent i depends on (seed, i) alone.
+    def sample(self, n: int, seed: int, first: Place = 0, temperature: float = 1.0) -> Tensor:
+        """Latents ``first`` to ``first + n``, or those named, float (n, latent_dim); i depends on (seed, i) alone.
 
         ``temperature`` is what normal numbers are multiplied by.
         """

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
-from ficta.compute.noise import Noise, inputs
+from ficta.compute.noise import Noise, Place, inputs
 from ficta.losses.penalties import path_lengths
 from ficta.models.adversarial import Adversarial, AdversarialSettings
 from ficta.models.family import Batch, Losses, OptimiserSettings, Phase, SampleSettings, device_of
@@ -168,7 +168,7 @@ class StyleGan2(Adversarial):
         return self.synthesise(self.styles(z, condition))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Pictures of draws from the prior, with noise of their own.
 

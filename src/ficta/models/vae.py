@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
-from ficta.compute.noise import Noise, choices
+from ficta.compute.noise import Noise, Place, choices
 from ficta.losses.divergences import maximum_mean_discrepancy, total_correlation_nats
 from ficta.losses.elbo import (
     bits_per_dimension,
@@ -166,7 +166,7 @@ class Vae(Family):
         return self.head.mean(self.decoder(z, *conditioning(condition, self.classes)))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Draw from the prior, and then from what the head says of the data."""
         z = self.prior.sample(n, seed, first, options.temperature)

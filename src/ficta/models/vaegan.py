@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ficta.base.settings import Settings
 from ficta.base.spec import Spec
-from ficta.compute.noise import choices
+from ficta.compute.noise import Place, choices
 from ficta.losses.adversarial import logistic_discriminator, non_saturating_generator
 from ficta.losses.elbo import gaussian_kl_nats, negative_elbo, reparameterise
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
@@ -141,7 +141,7 @@ class VaeGan(Family):
         return self.output.draw(self._raw(z, condition), z.new_full((len(z), self.output.choices), 0.5))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Decode draws from the prior."""
         z = self.prior.sample(n, seed, first, options.temperature)

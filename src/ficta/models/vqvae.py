@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ficta.base.spec import Spec
 from ficta.compute.collectives import Collectives
-from ficta.compute.noise import choices
+from ficta.compute.noise import Place, choices
 from ficta.losses.elbo import bits_per_dimension
 from ficta.losses.likelihoods import LIKELIHOODS
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
@@ -177,7 +177,7 @@ class VqVae(Family):
         return self.head.mean(self._raw(self._quantise(x).codes, condition))
 
     def sample(
-        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: int = 0
+        self, n: int, condition: Tensor | None = None, *, options: SampleSettings, seed: int, first: Place = 0
     ) -> Tensor:
         """Write symbols, and draw what the head says of the data."""
         uniform = choices(seed, first, n, self.places + self.head.choices).to(device_of(self))

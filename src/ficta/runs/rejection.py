@@ -12,7 +12,7 @@ from ficta.base.errors import UsageError
 from ficta.base.seeds import mix
 from ficta.compute.noise import choices
 from ficta.data.dataset import Split
-from ficta.models.family import Discriminates, Family, SampleSettings, device_of
+from ficta.models.family import Discriminates, Family, SampleSettings
 from ficta.models.registry import FAMILIES
 from ficta.runs.run import Run
 
@@ -118,14 +118,17 @@ def accepted(
         Model space, float (count, *spec.shape).
     """
     assert isinstance(family, Discriminates)
-    waiting = torch.ones(count, dtype=torch.bool, device=device_of(family))
+    waiting = torch.arange(first, first + count)
     kept: Tensor | None = None
     for attempt in range(ATTEMPTS):
-        made = family.sample(count, condition, options=options, seed=mix(seed, "attempt", attempt), first=first)
-        kept = made if kept is None else torch.where(waiting.view(-1, *[1] * (made.ndim - 1)), made, kept)
-        chance = choices(mix(seed, "acceptance", attempt), first, count, 1)[:, 0].to(waiting.device)
-        waiting &= chance >= acceptance.probability(family.logits(made, condition))
-        if not waiting.any():
+        given = None if condition is None else condition[waiting - first]
+        made = family.sample(len(waiting), given, options=options, seed=mix(seed, "attempt", attempt), first=waiting)
+        if kept is None:
+            kept = made.clone()
+        kept[waiting - first] = made
+        chance = choices(mix(seed, "acceptance", attempt), waiting, len(waiting), 1)[:, 0]
+        waiting = waiting[chance >= acceptance.probability(family.logits(made, given)).cpu()]
+        if not len(waiting):
             break
     assert kept is not None
     return kept
