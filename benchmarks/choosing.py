@@ -66,7 +66,7 @@ CORPORA = {
             "pair-trends": "pairs alike",
         },
     ),
-    "MNIST": Corpus(str(DATA / "mnist"), 200_000, GAMES, OF_PICTURES, ("--size", "16")),
+    "MNIST": Corpus(str(DATA / "mnist"), 100_000, GAMES, OF_PICTURES, ("--size", "16")),
 }
 PRIORS = {"vae": ("mixture", "flow"), "aae": ("mixture",)}
 

@@ -24,7 +24,7 @@ from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
 CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 400_000  # samples seen
-MINUTES = 8  # of training, where time is to be equal
+MINUTES = 5  # of training, where time is to be equal
 LONG = f"train.minutes={MINUTES}"
 SIDE = 16  # pixels of pictures that are made small, so that a core sees many
 SMALL = f"data.image.size={SIDE}"
