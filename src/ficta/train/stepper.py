@@ -56,6 +56,7 @@ class Stepper(Generic[Model]):
         self.way = way
         self.family: Model = machine.lay_out(family.to(device).train(), way.layout)
         self.average = copy.deepcopy(self.family).requires_grad_(False).eval() if settings.ema_samples else self.family
+        self.averaged = averaged(self.average), averaged(self.family)
         if way.compile:
             for network in self.family.children():
                 network.compile(mode="reduce-overhead")  # on CUDA as a graph, which is launched as a whole
@@ -179,7 +180,7 @@ class Stepper(Generic[Model]):
         half_life = min(self.settings.ema_samples, self.seen * EMA_RAMP)
         keep = 0.5 ** (self.samples_a_step / max(half_life, 1e-8))
         with torch.no_grad():
-            averages, latest = averaged(self.average), averaged(self.family)
+            averages, latest = self.averaged
             torch._foreach_lerp_(list(averages.values()), list(latest.values()), 1 - keep)
             for (name, mine), theirs in zip(self.average.named_buffers(), self.family.buffers(), strict=True):
                 if name not in averages:
