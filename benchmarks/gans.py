@@ -157,7 +157,7 @@ def styles(seeds: Sequence[int]) -> None:
     """What truncation does to precision and recall of a StyleGAN2, and its styles mixed."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        run = fitted("stylegan2", "mnist", "styles", seed, LONG, SMALL)
+        run = fitted("stylegan2-small", "mnist", "styles", seed, LONG, SMALL, "model.mixing=0.9")
         for truncation in TRUNCATIONS:
             place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
             np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
