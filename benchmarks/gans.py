@@ -46,7 +46,7 @@ GAMES = {
         ["model.r1_gamma=100", "model.r2_gamma=100", *(f"model.{side}_optimiser.rate=5e-4" for side in SIDES)],
     ),
 }
-EQUAL = ("dcgan", "stylegan2-small")
+EQUAL = ("gan", "dcgan", "stylegan2-small")
 READ: dict[str, Sequence[str]] = {"codes": (), "codes-plain": ("model.warp=0",)}
 # R1 of a hundredth, as Karras et al. 2020 (arXiv:2006.06676) have it for CIFAR-10, leaves the discriminator free to
 # overfit; the default of 1 stands beside
@@ -142,7 +142,7 @@ def gains(rows: Sequence[dict[str, Any]], what: str, base: str, measures: Sequen
 
 
 def equal(seeds: Sequence[int]) -> None:
-    """A StyleGAN2 and a DCGAN after equal time."""
+    """A StyleGAN2, a DCGAN and the default GAN after equal time."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for model in EQUAL:
