@@ -1,22 +1,20 @@
-"""The tables of docs/choosing.md: families and presets of the VAE side on pictures and on a table, games on pictures.
+"""The tables of docs/choosing.md: the families and presets on the VAE side, on pictures and on a table.
 
-    python benchmarks/choosing.py [digits | Adult | MNIST ...] [SEED ...]     (default: all of them, 0 1 2)
+    python benchmarks/choosing.py [SEED ...]     (default: 0 1 2)
 
 Each sees equally many samples of the training split, on one core, and is then judged by `ficta evaluate`; a VAE with
-fitted priors, too. Adult and MNIST are taken from $FICTA_TEST_DATA, runs go to $FICTA_EVIDENCE_RUNS (default
-runs/evidence); those that are there already are left alone. Figures go to benchmarks/results/choosing.json, beside
-those of other data sets and seeds that are there.
+fitted priors, too. Adult is taken from $FICTA_TEST_DATA, runs go to $FICTA_EVIDENCE_RUNS (default runs/evidence); those
+that are there already are left alone. Figures go to benchmarks/results/choosing.json.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from evidence import DATA, RESULTS, keep, train, training_facts
+from evidence import DATA, keep, train, training_facts
 from table_page import fill, spread
 
 import ficta
@@ -27,33 +25,27 @@ PLAIN = ("--precision", "float32", "--set", "train.threads=1", "--set", "train.r
 
 
 class Corpus(NamedTuple):
-    """A data set, how many samples each model sees, the models, what they are judged by, and options of training.
-
-    Measures are given with their headings.
-    """
+    """A data set, how many samples each model sees, the models, and what they are judged by: measures and headings."""
 
     data: str
     samples: int
     models: tuple[str, ...]
     measures: Mapping[str, str]
-    options: tuple[str, ...] = ()
 
 
 FAMILIES = ("vae", "ladder", "vqvae", "aae", "vaegan")
-GAMES = ("gan", "dcgan", "lsgan", "wgan-gp", "sngan", "r3gan")
-OF_PICTURES = {
-    "frechet-distance(random-conv)": "Fréchet distance, random-conv",
-    "frechet-distance(classifier)": "Fréchet distance, classifier",
-    "precision(random-conv)": "precision",
-    "recall(random-conv)": "recall",
-    "coverage(random-conv)": "coverage",
-}
 CORPORA = {
     "digits": Corpus(
         "digits",
         100_000,
         (*FAMILIES, "beta-vae", "beta-tcvae", "iwae", "dreg", "vampprior", "wae-mmd"),
-        OF_PICTURES,
+        {
+            "frechet-distance(random-conv)": "Fréchet distance, random-conv",
+            "frechet-distance(classifier)": "Fréchet distance, classifier",
+            "precision(random-conv)": "precision",
+            "recall(random-conv)": "recall",
+            "coverage(random-conv)": "coverage",
+        },
     ),
     "Adult": Corpus(
         str(DATA / "adult.csv"),
@@ -66,27 +58,22 @@ CORPORA = {
             "pair-trends": "pairs alike",
         },
     ),
-    "MNIST": Corpus(str(DATA / "mnist"), 100_000, GAMES, OF_PICTURES, ("--size", "16")),
 }
 PRIORS = {"vae": ("mixture", "flow"), "aae": ("mixture",)}
 
 
-def main(names: Sequence[str], seeds: Sequence[int]) -> None:
+def main(seeds: Sequence[int]) -> None:
     """Train, judge, write down, one after the other."""
-    path = RESULTS / "choosing.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows: list[dict[str, Any]] = []
     for seed in seeds:
-        for name in names:
-            corpus = CORPORA[name]
+        for name, corpus in CORPORA.items():
             for model in corpus.models:
-                asked = ("--samples", str(corpus.samples), "--seed", str(seed), *corpus.options, *PLAIN)
+                asked = ("--samples", str(corpus.samples), "--seed", str(seed), *PLAIN)
                 run = train(model, corpus.data, f"choosing/{name}-{model}-{seed}".lower(), *asked)
-                found = judged(run, name, model, corpus)
-                same = [(row["data"], row["model"], row["seed"]) for row in found]
-                rows = [row for row in rows if (row["data"], row["model"], row["seed"]) not in same] + found
+                rows += judged(run, name, model, corpus)
                 keep("choosing", {"judged": JUDGED, "rows": rows})
-    for name in names:
-        fill("choosing.md", name, table([row for row in rows if row["data"] == name], CORPORA[name]), "choosing")
+    for name, corpus in CORPORA.items():
+        fill("choosing.md", name, table([row for row in rows if row["data"] == name], corpus), "choosing")
 
 
 def judged(run: ficta.Run, data: str, model: str, corpus: Corpus) -> list[dict[str, Any]]:
@@ -115,6 +102,4 @@ def table(rows: Sequence[Mapping[str, Any]], corpus: Corpus) -> str:
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    chosen = [word for word in words if word in CORPORA]
-    main(chosen or list(CORPORA), [int(word) for word in words if word not in CORPORA] or [0, 1, 2])
+    main([int(word) for word in sys.argv[1:]] or [0, 1, 2])
