@@ -46,7 +46,7 @@ GAMES = {
         ["model.r1_gamma=100", "model.r2_gamma=100", *(f"model.{side}_optimiser.rate=5e-4" for side in SIDES)],
     ),
 }
-EQUAL = ("gan", "dcgan", "stylegan2-small")
+EQUAL = ("dcgan", "gan", "stylegan2-small")
 READ: dict[str, Sequence[str]] = {"codes": (), "codes-plain": ("model.warp=0",)}
 # R1 of a hundredth, as Karras et al. 2020 (arXiv:2006.06676) have it for CIFAR-10, leaves the discriminator free to
 # overfit; the default of 1 stands beside
