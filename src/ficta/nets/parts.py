@@ -60,7 +60,7 @@ class MinibatchDeviation(nn.Module):
         groups = features.reshape(-1, group, *features.shape[1:])
         variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)  # ten times as fast as ``var``
         spread = variance.add(1e-8).sqrt().flatten(1).mean(1)
-        self.usual.lerp_(spread.detach().mean().float(), MOMENTUM)
+        self.usual.lerp_(spread.detach().mean().to(self.usual.dtype), MOMENTUM)
         return self._beside(features, spread.repeat_interleave(group))
 
     @staticmethod
