@@ -111,21 +111,12 @@ def few(seeds: Sequence[int]) -> None:
     for seed in seeds:
         for name, settings in AUGMENTED.items():
             asked = (samples(FEW), f"data.limit={PICTURES}", SMALL, *settings)
-            run = fitted(
-                "gan", "cifar10-20k.zip", f"few-{name}".replace(", ", "-").replace(" ", "-").lower(), seed, *asked
-            )
+            run = fitted("gan", "cifar10-20k.zip", f"few-{name}", seed, *asked)
             facts = {"augment": name, **judged(run, MEASURES, JUDGED)[TRAINED], **training_facts(run)}
             line = [(report["seen"], report.get("overfit_ratio")) for report in run.history]
             rows.append({**facts, "overfit_ratio": line[-1][1], "line": line})
-            keep(
-                "gans-few",
-                {
-                    "judged": JUDGED,
-                    "pictures": PICTURES,
-                    "pairs": gains(rows, "augment", "none", MEASURES),
-                    "rows": rows,
-                },
-            )
+            pairs = gains(rows, "augment", "none", MEASURES)
+            keep("gans-few", {"judged": JUDGED, "pictures": PICTURES, "pairs": pairs, "rows": rows})
 
 
 def gains(rows: Sequence[dict[str, Any]], what: str, base: str, measures: Sequence[str]) -> list[dict[str, Any]]:

@@ -149,8 +149,7 @@ def sample(
         str, typer.Option(help="what latents are drawn from: trained, normal, mixture, flow (fitted when first asked)")
     ] = "trained",
     reject: Annotated[
-        bool,
-        typer.Option("--reject", help="keep only what the discriminator takes for real; several times the time"),
+        bool, typer.Option("--reject", help="keep only what the discriminator takes for real; several times the time")
     ] = False,
     as_json: Json = False,
     debug: Debug = False,

@@ -199,7 +199,13 @@ class Adversarial(Family):
         return total([cost, *self.read(batch, fake, {"made": outputs})])
 
     def read(self, batch: Batch, fake: Tensor, outputs: Mapping[str, Tensor]) -> list[Losses]:
-        """Costs of reading from outputs what samples were asked for, by what they are: real, fake or made."""
+        """Costs of reading what samples were asked for.
+
+        Args:
+            batch: of the step.
+            fake: its generated samples, as they were made, float (B, *spec.shape).
+            outputs: what the discriminator says of samples as it sees them, by what these are: real, fake or made.
+        """
         if self.settings.labels == "projection":
             return []
         assert batch.condition is not None
