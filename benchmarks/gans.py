@@ -22,8 +22,8 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 400_000  # samples seen
-MINUTES = 5  # of training, where time is to be equal
+CODES, LABELS, DEEP, FEW, STYLES = 400_000, 300_000, 100_000, 400_000, 100_000  # samples seen
+MINUTES = 10  # of training, where time is to be equal
 LONG = f"train.minutes={MINUTES}"
 SIDE = 16  # pixels of pictures that are made small, so that a core sees many
 SMALL = f"data.image.size={SIDE}"
@@ -146,7 +146,7 @@ def styles(seeds: Sequence[int]) -> None:
     """What truncation does to precision and recall of a StyleGAN2, and its styles mixed."""
     rows: list[dict[str, Any]] = []
     for seed in seeds:
-        run = fitted("stylegan2-small", "mnist", "styles", seed, LONG, SMALL, "model.mixing=0.9")
+        run = fitted("stylegan2-small", "mnist", "styles", seed, samples(STYLES), SMALL, "model.mixing=0.9")
         for truncation in TRUNCATIONS:
             place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
             np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
