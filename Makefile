@@ -43,7 +43,7 @@ evidence: .venv/ready .venv-bench/ready  ## long runs that show the claims of do
 	$(BIN)/python benchmarks/factors.py
 	$(BIN)/python benchmarks/toys.py
 	$(BIN)/python benchmarks/toys_gans.py
-	for job in codes labels deep few equal styles; do $(BIN)/python benchmarks/gans.py $$job || exit 1; done
+	for job in codes labels deep few equal styles reject; do $(BIN)/python benchmarks/gans.py $$job || exit 1; done
 	for job in adult peers balance size; do $(BIN)/python benchmarks/rows.py $$job || exit 1; done
 
 .venv-bench/ready: benchmarks/requirements.txt constraints.txt

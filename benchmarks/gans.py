@@ -1,6 +1,6 @@
 """What GANs do, each against what its paper says: figures in benchmarks/results/gans-*.json.
 
-    python benchmarks/gans.py codes | labels | deep | few | styles | equal [seed ...]
+    python benchmarks/gans.py codes | labels | deep | few | styles | equal | reject [seed ...]
 
 Data and runs lie where benchmarks/evidence.py has them. Runs that are there already are continued, or left alone when
 finished. One core each: several jobs can stand beside each other.
@@ -22,7 +22,8 @@ from ficta.metrics.intervals import repeats
 from ficta.runs.run import TRAINED
 
 PLAIN = ("train.threads=1", "train.precision=float32", "train.reports=20")
-CODES, LABELS, DEEP, FEW, STYLES = 400_000, 300_000, 100_000, 400_000, 100_000  # samples seen
+CODES, LABELS, DEEP, FEW = 400_000, 300_000, 100_000, 400_000  # samples seen
+STYLES, REJECT = 100_000, 200_000
 MINUTES = 15  # of training, where time is to be equal
 LONG = f"train.minutes={MINUTES}"
 SIDE = 16  # pixels of pictures that are made small, so that a core sees many
@@ -148,11 +149,7 @@ def styles(seeds: Sequence[int]) -> None:
     for seed in seeds:
         run = fitted("stylegan2-small", "mnist", "styles", seed, samples(STYLES), SMALL, "model.mixing=0.9")
         for truncation in TRUNCATIONS:
-            place = RUNS / "gans" / f"styles-{seed}-{truncation}.npz"
-            np.savez(place, samples=run.sample(JUDGED, truncation=truncation))
-            told_of = api.evaluate(place, DATA / "mnist", n=JUDGED, data={"image": {"size": SIDE}})
-            found = {each.name: each.estimate for each in told_of.results}
-            of = {name: found[name].value for name in OVERLAP}
+            of = overlap(run.sample(JUDGED, truncation=truncation), f"styles-{seed}-{truncation}")
             rows.append({"truncation": truncation, **of, **training_facts(run)})
             keep("gans-styles", {"judged": JUDGED, "rows": rows})
         if seed == seeds[0]:
@@ -160,7 +157,28 @@ def styles(seeds: Sequence[int]) -> None:
             picture(run, "stylegan2-sheet")
 
 
-JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few, "equal": equal, "styles": styles}
+def reject(seeds: Sequence[int]) -> None:
+    """Samples of the default GAN, all of them and those that its discriminator keeps."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        run = fitted("gan", "mnist", "reject", seed, samples(REJECT), SMALL)
+        keeps = run.acceptance()
+        for kept, acceptance in ((1.0, None), (keeps.rate, keeps)):
+            of = overlap(run.sample(JUDGED, acceptance=acceptance), f"reject-{seed}-{acceptance is not None}")
+            rows.append({"samples": "kept" if acceptance else "all", "share": kept, **of, **training_facts(run)})
+        keep("gans-reject", {"judged": JUDGED, "pairs": gains(rows, "samples", "all", OVERLAP), "rows": rows})
+
+
+def overlap(made: np.ndarray, name: str) -> dict[str, float]:
+    """Measures of samples at the small size beside test digits."""
+    place = RUNS / "gans" / f"{name}.npz"
+    np.savez(place, samples=made)
+    told_of = api.evaluate(place, DATA / "mnist", n=JUDGED, data={"image": {"size": SIDE}})
+    found = {each.name: each.estimate for each in told_of.results}
+    return {measure: found[measure].value for measure in OVERLAP}
+
+
+JOBS = {"codes": codes, "labels": labels, "deep": deep, "few": few, "equal": equal, "styles": styles, "reject": reject}
 
 
 if __name__ == "__main__":
