@@ -23,7 +23,6 @@ def draw(noise: Noise) -> list[Tensor]:
         noise.normal(3, 2),
         noise.uniform(),
         forked.normal(4),
-        noise.integers(17),
         noise.normal(),
         forked.uniform(2),
     ]
@@ -49,16 +48,14 @@ def test_shared_numbers_are_those_of_the_whole_in_every_part() -> None:
 
 def test_shapes_and_ranges() -> None:
     noise = Noise.whole(1, "cpu", 4000)
-    normal, uniform, integers = noise.normal(2, 3), noise.uniform(2), noise.integers(5)
+    normal, uniform = noise.normal(2, 3), noise.uniform(2)
     assert (normal.shape, normal.dtype) == ((4000, 2, 3), torch.float32)
     assert (uniform.shape, uniform.dtype) == ((4000, 2), torch.float32)
-    assert (integers.shape, integers.dtype) == ((4000,), torch.int64)
     assert normal.mean().abs() < 5 / 24_000**0.5
     assert normal.std().sub(1).abs() < 0.03
     assert uniform.min() >= 0
     assert uniform.max() < 1
     assert uniform.mean().sub(0.5).abs() < 5 * 0.289 / 8000**0.5
-    assert integers.unique().tolist() == [0, 1, 2, 3, 4]
 
 
 def test_later_draws_differ() -> None:

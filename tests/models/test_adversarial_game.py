@@ -188,9 +188,19 @@ def test_the_penalty_is_taken_at_what_is_seen(every: int) -> None:
     torch.testing.assert_close(terms["one_centred"], (between.norm(dim=1) - 1) ** 2)
 
 
-@pytest.mark.parametrize(("loss", "after"), [("non-saturating", 0.46), ("relativistic", 0.54)])
-def test_adaptive_augmentation_watches_real_samples_or_pairs(loss: str, after: float) -> None:
-    # the logit of all real samples is -1, that of fakes -9: by itself it says "generated", beside a fake "real"
+@pytest.mark.parametrize(
+    ("loss", "real", "after"),
+    # the logit of fakes is -9: -1 by itself says "generated", beside a fake "real"
+    [
+        ("non-saturating", -1.0, 0.46),
+        ("relativistic", -1.0, 0.54),
+        ("non-saturating", 0.25, 0.54),
+        # targets are 1 and 0
+        ("least-squares", 0.25, 0.46),
+        ("least-squares", 0.75, 0.54),
+    ],
+)
+def test_adaptive_augmentation_watches_real_samples_or_pairs(loss: str, real: float, after: float) -> None:
     class Mean(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -204,7 +214,7 @@ def test_adaptive_augmentation_watches_real_samples_or_pairs(loss: str, after: f
     family = gan({"loss": loss, "output": "linear"}, PICTURE, generator=generator, discriminator=Mean())
     family.augment = Augment(AugmentSettings.read(settings, "model.augment"), PICTURE.shape)
     assert "augment.probability" in family.state_dict()
-    family.discriminator_loss(batch(torch.full((4, 1, 8, 8), -1.0)))
+    family.discriminator_loss(batch(torch.full((4, 1, 8, 8), real)))
     family.generator_loss(batch(torch.full((4, 1, 8, 8), 1.0)))
     family.augment.probability.fill_(0.5)
     family.after_step(torch.tensor(4), Collectives())

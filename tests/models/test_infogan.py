@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ficta.base.errors import UsageError
 from ficta.base.spec import Spec
+from ficta.compute.collectives import Collectives
 from ficta.compute.noise import Noise
 from ficta.models.family import Batch, Coded, SampleSettings
 from ficta.models.infogan import InfoGan
@@ -46,6 +47,16 @@ def test_codes_are_shares_of_the_normal_distribution() -> None:
     assert found.continuous.flatten().tolist() == pytest.approx([0, 0.5, -1], abs=1e-6)
     far = infogan().codes_of(torch.full((1, 5), 40.0))
     assert far.categorical.tolist() == [[2, 1]]  # and never a value too many
+
+
+def test_what_bounds_the_discriminator_bounds_its_head_and_not_the_reader() -> None:
+    family = infogan({"r1_gamma": 0.0, "clip_weights": 0.01})
+    before = [parameter.clone() for parameter in family.reader.parameters()]
+    family.after_step(torch.tensor(6), Collectives())
+    assert max(parameter.abs().max().item() for parameter in family.judge.parameters()) <= 0.01
+    assert all(torch.equal(*pair) for pair in zip(family.reader.parameters(), before, strict=True))
+    spectral = infogan({"discriminator": {**SMALL, "spectral": True}})
+    torch.testing.assert_close(torch.linalg.matrix_norm(spectral.judge.weight, 2).item(), 1.0, rtol=1e-3, atol=1e-3)
 
 
 def test_values_are_equally_likely() -> None:

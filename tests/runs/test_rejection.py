@@ -16,7 +16,7 @@ from ficta import api
 from ficta.base.errors import UsageError
 from ficta.compute.noise import Place, latents
 from ficta.models.family import SampleSettings
-from ficta.runs.rejection import ATTEMPTS, MARGIN, Acceptance, accepted
+from ficta.runs.rejection import ATTEMPTS, MARGIN, Acceptance, acceptance_by, accepted
 
 OPTIONS = SampleSettings()
 
@@ -84,6 +84,18 @@ def test_candidates_come_to_an_end() -> None:
     found = kept(family, Acceptance(1.0, 0.0, highest=1e6), 2)
     assert len(set(family.asked)) == ATTEMPTS
     assert torch.equal(found, latents(family.asked[-1], 0, 2, 1))
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_whatever_the_unit_of_logits_their_log_odds_are_found(unit: float) -> None:
+    family, chance = Made(), torch.Generator().manual_seed(0)
+    made, known = (
+        unit * family.logits(mean + torch.randn(2000, 1, generator=chance), None).double() for mean in (0, 1)
+    )
+    found = acceptance_by(made, known)
+    assert found.scale * unit == pytest.approx(1, abs=0.1)  # the log-ratio of densities at x is x - 1/2, the logit here
+    assert found.shift == pytest.approx(0, abs=0.1)
+    assert found.rate == pytest.approx(acceptance_by(made / unit, known / unit).rate, rel=1e-4)
 
 
 def test_a_run_keeps_what_its_discriminator_takes_for_real(small_runs: Callable[[str], Path]) -> None:

@@ -61,10 +61,6 @@ class Noise:
         """Numbers uniform in [0, 1), float32 (rows, *shape)."""
         return self._mine(torch.rand(self.total, *shape, generator=self._generator, device=self.device))
 
-    def integers(self, high: int) -> Tensor:
-        """Integers uniform in [0, high), int64 (rows,)."""
-        return self._mine(torch.randint(high, (self.total,), generator=self._generator, device=self.device))
-
     def _mine(self, numbers: Tensor) -> Tensor:
         return numbers[self.start : self.start + self.rows]
 

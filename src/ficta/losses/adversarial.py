@@ -15,12 +15,14 @@ class Pair(NamedTuple):
     Attributes:
         discriminator: what it minimises.
         generator: what it minimises.
+        undecided: logit of a sample that is as likely real as generated.
         relative: whether a number added to all logits changes nothing, so that a logit by itself says nothing.
         paired: whether the generator looks at real logits, too.
     """
 
     discriminator: Adversarial
     generator: Adversarial
+    undecided: float = 0.0
     relative: bool = False
     paired: bool = False
 
@@ -120,7 +122,7 @@ def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tenso
 
 
 def raising_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Minus the logit: of the hinge (Miyato et al. 2018, arXiv:1802.05957, Eq. 17) and of Wasserstein (ibid., Thm. 3).
+    """Minus the logit: of the hinge (Miyato et al. 2018, Eq. 17) and of Wasserstein (Arjovsky et al. 2017, Thm. 3).
 
     Args:
         real_logits: float (B,); not used.
@@ -163,7 +165,7 @@ def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 ADVERSARIAL: dict[str, Pair] = {
     "non-saturating": Pair(logistic_discriminator, non_saturating_generator),
     "minimax": Pair(logistic_discriminator, minimax_generator),
-    "least-squares": Pair(least_squares_discriminator, least_squares_generator),
+    "least-squares": Pair(least_squares_discriminator, least_squares_generator, undecided=0.5),
     "hinge": Pair(hinge_discriminator, raising_generator),
     "wasserstein": Pair(wasserstein_discriminator, raising_generator, relative=True),
     "relativistic": Pair(relativistic_discriminator, relativistic_generator, relative=True, paired=True),

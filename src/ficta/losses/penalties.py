@@ -12,7 +12,8 @@ def zero_centred(logits: Tensor, inputs: Tensor) -> Tensor:
     On real samples it is R1 (Eq. 9 without its gamma), on generated ones R2 (Eq. 10).
 
     Args:
-        logits: float (B,), computed from ``inputs``; row i depends on row i alone.
+        logits: float (B,), computed from ``inputs``; row i depends on row i, and on others no more than by how much a
+            batch varies.
         inputs: float (B, ...), requires grad.
 
     Returns:
@@ -27,7 +28,7 @@ def one_centred(logits: Tensor, inputs: Tensor) -> Tensor:
     Between real and generated samples it is theirs, around real ones DRAGAN's (Kodali et al. 2017, arXiv:1705.07215).
 
     Args:
-        logits: float (B,), computed from ``inputs``; row i depends on row i alone.
+        logits: as of ``zero_centred``.
         inputs: float (B, ...), requires grad.
 
     Returns:

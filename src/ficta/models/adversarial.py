@@ -26,7 +26,9 @@ from ficta.nets.outputs import OutputName, build_output
 from ficta.nets.parts import condition_size, conditioning, couples, normalises_batches, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
-Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]  # a penalty: weight, what, where
+Taken = tuple[
+    str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]
+]  # a penalty: name, weight, what, where
 NEARBY = 0.25  # standard deviation of what DRAGAN adds to real samples, which lie in [-1, 1]
 
 
@@ -82,7 +84,9 @@ class Adversarial(Family):
 
     discriminator: nn.Module
     judges: tuple[str, ...] = ("discriminator",)
-    """Attributes whose parameters the discriminator's phases move."""
+    """Attributes that evidence comes from."""
+    readers: tuple[str, ...] = ()
+    """Attributes that read something else of what the discriminator sees, in its phases."""
     makers: tuple[str, ...] = ("generator",)
     """Attributes whose parameters the generator's phases move."""
 
@@ -116,17 +120,17 @@ class Adversarial(Family):
         Raises:
             UsageError: penalties on a discriminator with batch normalisation (Gulrajani et al. 2017, Sec. 4).
         """
-        settings, own = self.settings, "discriminator"
+        settings, own, moved = self.settings, "discriminator", (*self.judges, *self.readers)
         if settings.penalised and normalises_batches(self.discriminator):
             raise UsageError(
                 "a penalty is on each sample's own gradient, which batch normalisation mixes with the others': set "
                 "model.r1_gamma, model.r2_gamma and model.one_centred to 0, or another norm of the discriminator"
             )
         joined = settings.penalised and settings.penalty_every == 1
-        phases = [Phase(own, self.judges, self.discriminator_loss, own, second_order=joined)]
+        phases = [Phase(own, moved, self.discriminator_loss, own, second_order=joined)]
         if settings.penalised and not joined:
             every = settings.penalty_every
-            phases.append(Phase("penalty", self.judges, self.penalty, own, every=every, second_order=True))
+            phases.append(Phase("penalty", moved, self.penalty, own, every=every, second_order=True))
         every = settings.generator_every
         return [*phases, Phase("generator", self.makers, self.generator_loss, "generator", every=every)]
 
@@ -179,7 +183,7 @@ class Adversarial(Family):
         else:
             outputs = list(self.outputs(torch.cat([real, seen])).chunk(2))
         real_logits, fake_logits = (self._evidence(each, batch.condition) for each in outputs)
-        self.augment.watch(real_logits - fake_logits if self.sides.relative else real_logits)
+        self.augment.watch(real_logits - (fake_logits if self.sides.relative else self.sides.undecided))
         parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
         parts += self.read(batch, fake, dict(zip(("real", "fake"), outputs, strict=True)))
         if self.settings.penalised and self.settings.penalty_every == 1:
@@ -232,7 +236,11 @@ class Adversarial(Family):
         return told[:, 0] if self.settings.labels == "auxiliary" else projected(told, condition, self.classes)
 
     def _penalties(self, batch: Batch, real: Tensor, fake: Callable[[], Tensor]) -> Losses:
-        """Those that have a weight, on what the discriminator sees of real samples and of generated ones."""
+        """Those that have a weight, on what the discriminator sees of real samples and of generated ones.
+
+        Augmented samples are what gradients are taken by, too. In the code of StyleGAN2-ADA they are taken by samples
+        as they were, which asks for augmentations that can be differentiated twice.
+        """
         settings, noise = self.settings, batch.noise.fork("penalty")
 
         def near() -> Tensor:

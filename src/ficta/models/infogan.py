@@ -17,7 +17,7 @@ from ficta.losses.likelihoods import gaussian_nats
 from ficta.models.adversarial import AdversarialSettings, SingleGenerator
 from ficta.models.family import Batch, Losses, OptimiserSettings, Sweep
 from ficta.nets.augment import WARPS, warped
-from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
+from ficta.nets.build import NetworkSettings, build_decoder, build_encoder, build_head
 from ficta.nets.conv import ConvSettings
 from ficta.nets.parts import LEAK
 
@@ -81,7 +81,8 @@ class InfoGan(SingleGenerator):
     settings: InfoGanSettings
     settings_type = InfoGanSettings
     roles = ("generator", "discriminator")
-    judges = ("discriminator", "judge", "reader")
+    judges = ("discriminator", "judge")
+    readers = ("reader",)
 
     def __init__(self, settings: InfoGanSettings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
         super().__init__(settings, spec, networks)
@@ -107,7 +108,7 @@ class InfoGan(SingleGenerator):
             if "discriminator" in networks
             else build_encoder(settings.discriminator, spec.shape, width, 0)
         )
-        self.judge = nn.Linear(width, 1 + self.classes)
+        self.judge = build_head(settings.discriminator, width, 1 + self.classes)
         self.reader = nn.Sequential(
             nn.Linear(width, width), nn.LeakyReLU(LEAK), nn.Linear(width, sum(self.kinds) + settings.continuous)
         )

@@ -17,7 +17,7 @@ from ficta.losses.adversarial import logistic_discriminator, non_saturating_gene
 from ficta.losses.elbo import gaussian_kl_nats, negative_elbo, reparameterise
 from ficta.models.family import Batch, Family, Losses, OptimiserSettings, Phase, SampleSettings, device_of
 from ficta.models.priors import StandardNormal, halves
-from ficta.nets.build import NetworkSettings, build_decoder, build_encoder
+from ficta.nets.build import NetworkSettings, build_decoder, build_encoder, build_head
 from ficta.nets.outputs import build_output
 from ficta.nets.parts import LEAK, condition_size, conditioning, projected
 
@@ -77,7 +77,7 @@ class VaeGan(Family):
             if "discriminator" in networks
             else build_encoder(settings.discriminator, spec.shape, settings.features, 0)
         )
-        self.top = nn.Linear(settings.features, 1 + self.classes)
+        self.top = build_head(settings.discriminator, settings.features, 1 + self.classes)
 
     def phases(self) -> Sequence[Phase]:
         """Discriminator, encoder, decoder."""

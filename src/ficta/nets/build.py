@@ -71,6 +71,11 @@ def build_discriminator(
     return nn.Sequential(trunk, Act("leaky_relu"), MinibatchDeviation(), _finished(settings, top))
 
 
+def build_head(settings: NetworkSettings, features: int, outputs: int) -> nn.Module:
+    """Last layer of a network whose features are of use by themselves: (B, features) to (B, outputs)."""
+    return _finished(settings, nn.Linear(features, outputs))
+
+
 def _finished(settings: NetworkSettings, network: nn.Module) -> nn.Module:
     if settings.spectral:
         normalise_spectrally(network)

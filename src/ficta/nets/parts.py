@@ -15,6 +15,7 @@ Initial = Literal["he", "glorot", "narrow"]
 GROUP = 4  # samples whose features are compared
 MOMENTUM = 0.1  # of what is usual, as of batch normalisation
 LEAK = 0.2  # slope of leaky_relu below zero
+SUMMED = math.sqrt(0.5)  # of the sum of two paths, so that its variance is that of one
 NARROW = 0.02  # standard deviation of narrow weights
 LOUD = 10.0  # how loud a label is among a network's inputs; a single 1 among many numbers is not heard
 

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from ficta.base.settings import Settings
 from ficta.compute.device import lay_out_like
 from ficta.nets.conv import CONV, Norm, normalisation, widths
-from ficta.nets.parts import Act, Activation, Initial, initialise
+from ficta.nets.parts import SUMMED, Act, Activation, Initial, initialise
 
 POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-HALF = math.sqrt(0.5)  # of the sum of two paths, so that its variance is that of one
 
 
 class ResnetSettings(Settings):
@@ -34,7 +33,7 @@ class ResnetSettings(Settings):
     flat: Annotated[
         bool, Field(description="encoder: read every place of the last grid by itself, rather than their sum")
     ] = True
-    norm: Annotated[Norm, Field(description="normalisation before each activation but the encoder's first")] = "none"
+    norm: Annotated[Norm, Field(description="normalisation before each activation")] = "none"
     activation: Annotated[Activation, Field(description="before each convolution but the first")] = "relu"
     initial: Annotated[Initial, Field(description="initial weights")] = "he"
 
@@ -128,7 +127,7 @@ class Block(nn.Module):
         else:
             residual = self.two(self.between(self.one(F.interpolate(residual, self.resize))))
             past = F.interpolate(self.shortcut(past), self.resize)
-        out: Tensor = HALF * (residual + past)
+        out: Tensor = SUMMED * (residual + past)
         return out
 
 

@@ -21,10 +21,9 @@ from ficta.base.settings import Settings
 from ficta.compute.device import lay_out_like
 from ficta.nets.conv import SMALLEST
 from ficta.nets.fir import Blur, Double
-from ficta.nets.parts import LEAK, MinibatchDeviation
+from ficta.nets.parts import LEAK, SUMMED, MinibatchDeviation
 
 GAIN = math.sqrt(2)  # of a leaky ReLU, so that it keeps the variance
-HALF = math.sqrt(0.5)  # of the sum of two paths, so that its variance is that of one
 KERNEL = 3  # of convolutions, along both sides
 MARGIN = KERNEL // 2
 LEAST = 1e-8
@@ -197,12 +196,12 @@ class Halving(nn.Module):
         super().__init__()
         self.one = EqualConv(before, before)
         self.two = EqualConv(before, after, halves=True)
-        self.shortcut, self.blur = EqualLinear(before, after, gain=HALF, bias=None), Blur(step=2)
+        self.shortcut, self.blur = EqualLinear(before, after, gain=SUMMED, bias=None), Blur(step=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (B, before, H, W) => float (B, after, half of H and W, rounded up)."""
         past = _everywhere(self.shortcut, self.blur(x))
-        return torch.add(past, _leaky(self.two(_leaky(self.one(x)))), alpha=HALF)
+        return torch.add(past, _leaky(self.two(_leaky(self.one(x)))), alpha=SUMMED)
 
 
 class ModulatedConv(nn.Module):

@@ -29,7 +29,7 @@ class Acceptance(NamedTuple):
     Attributes:
         scale: of logits, so that they are the log-odds that an item is real.
         shift: added to them then.
-        highest: log-odds that any sample had.
+        highest: log-odds that any sample had that it was calibrated by.
         gamma: what is subtracted, so that not nearly all are rejected.
         rate: share of samples that are kept, from those that it was calibrated by.
     """
@@ -64,8 +64,6 @@ def calibrate(run: Run, real: Split, options: SampleSettings) -> Acceptance:
     Raises:
         UsageError: a family without a discriminator of items, or no real item.
     """
-    from sklearn.linear_model import LogisticRegression  # slow to import
-
     family, codec = run.family, run.codec
     if not isinstance(family, Discriminates):
         those = ", ".join(name for name, entry in FAMILIES.items() if hasattr(entry.family, "logits"))
@@ -92,9 +90,23 @@ def calibrate(run: Run, real: Split, options: SampleSettings) -> Acceptance:
             torch.cat([of(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]).double().cpu()
             for of, count in ((of_samples, BURN_IN), (of_items, min(BURN_IN, len(real))))
         )
-    truth = np.repeat([0, 1], [len(made), len(known)])
-    fitted = LogisticRegression(class_weight="balanced").fit(torch.cat([made, known]).numpy()[:, None], truth)
-    scale, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return acceptance_by(made, known)
+
+
+def acceptance_by(made: Tensor, known: Tensor) -> Acceptance:
+    """How samples are to be kept.
+
+    Args:
+        made: logits of samples, float64 (B,), in any unit.
+        known: logits of real items, float64 (C,).
+    """
+    from sklearn.linear_model import LogisticRegression  # slow to import
+
+    both, truth = torch.cat([made, known]), np.repeat([0, 1], [len(made), len(known)])
+    mean, spread = float(both.mean()), float(both.std()) or 1.0  # the regression would hold back steep slopes
+    fitted = LogisticRegression(class_weight="balanced").fit((both.numpy()[:, None] - mean) / spread, truth)
+    scale = float(fitted.coef_[0, 0]) / spread
+    shift = float(fitted.intercept_[0]) - scale * mean
     found = Acceptance(scale, shift, float((scale * made + shift).max()))
     found = found._replace(gamma=float(found.score(made).quantile(STRICTNESS)))
     return found._replace(rate=float(found.probability(made).mean()))

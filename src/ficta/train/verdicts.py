@@ -19,7 +19,7 @@ LOOKED_BACK = 5
 COPYING = 0.6  # share of held-out items further from the training items than samples are; a half is as new as real
 CHANCE = 0.01  # … if by chance they would prefer training items to held-out ones so much at most this often,
 EXACT = 0.5  # or a quarter of them lies so near, in units of the training items' distances among themselves
-OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes; ADA's target
+OVERFIT = 0.6  # way that held-out items have gone from real to made in the discriminator's eyes
 SETTLED = 0.25  # share of the run after which a lack of spread counts; every generator starts without any
 UNBEGUN = 0.5  # the same share for a run whose samples never resembled the data: it may be slow
 SETTLED_SAMPLES = 15_000  # and no earlier than after so many samples, or near the end of a run shorter than that
@@ -158,8 +158,8 @@ def _overfitting(recent: Sequence[Mapping[str, Any]]) -> Verdict | None:
         "discriminator overfits",
         {"overfit_ratio": ratios[-1]},
         f"it takes held-out items {ratios[-1]:.0%} of the way from training items to samples, and so teaches the "
-        "generator their look: raise model.r1_gamma, of pictures set model.augment.kind = 'ada', stop earlier, or take "
-        "more data",
+        "generator their look: raise model.r1_gamma, of pictures set model.augment.kind = 'diff', stop earlier, or "
+        "take more data",
     )
 
 
