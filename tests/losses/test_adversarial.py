@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ficta.losses.adversarial import (
     ADVERSARIAL,
-    Adversarial,
+    Side,
     hinge_discriminator,
     least_squares_discriminator,
     least_squares_generator,
@@ -62,7 +62,7 @@ def logits(*values: float) -> Tensor:
         (relativistic_discriminator, 7, 7, LN2),
     ],
 )
-def test_worked_on_paper(loss: Adversarial, real: float, fake: float, expected: float) -> None:
+def test_worked_on_paper(loss: Side, real: float, fake: float, expected: float) -> None:
     assert loss(logits(real), logits(fake)).tolist() == pytest.approx([expected], rel=1e-14)
 
 

@@ -14,7 +14,7 @@ from ficta.nets.stylegan2 import (
     EqualLinear,
     Judge,
     JudgeSettings,
-    Mapping,
+    MappingNetwork,
     MappingSettings,
     ModulatedConv,
     Synthesis,
@@ -173,7 +173,7 @@ def test_memory_order_changes_nothing() -> None:
 
 def test_a_condition_is_as_loud_as_a_latent() -> None:
     torch.manual_seed(0)
-    mapping, z = Mapping(MappingSettings(width=7), 4, 3), normalised(torch.randn(3, 4))
+    mapping, z = MappingNetwork(MappingSettings(width=7), 4, 3), normalised(torch.randn(3, 4))
     torch.testing.assert_close(mapping(z, torch.eye(3)), mapping(z, 10 * torch.eye(3)), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(mapping(z, torch.eye(3)), mapping(z, torch.eye(3).roll(1, 0)))
 

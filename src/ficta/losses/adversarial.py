@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-Adversarial = Callable[[Tensor, Tensor], Tensor]
+Side = Callable[[Tensor, Tensor], Tensor]
 
 
 class Pair(NamedTuple):
@@ -20,8 +20,8 @@ class Pair(NamedTuple):
         paired: whether the generator looks at real logits, too.
     """
 
-    discriminator: Adversarial
-    generator: Adversarial
+    discriminator: Side
+    generator: Side
     undecided: float = 0.0
     relative: bool = False
     paired: bool = False

@@ -74,12 +74,16 @@ class AdversarialSettings(Settings):
         """Whether there is a penalty at all."""
         return max(self.r1_gamma, self.r2_gamma, self.one_centred) > 0
 
+    @property
+    def penalty_joined(self) -> bool:
+        """Whether penalties are part of the discriminator's loss."""
+        return self.penalised and self.penalty_every == 1
+
 
 class Adversarial(Family):
     """Generator and discriminator, a phase each, and a lazy phase for penalties that not every step pays.
 
-    A leaf builds the networks, makes samples to be judged (``fake``) and says what ``discriminator`` makes of samples
-    (``outputs``).
+    A leaf builds the networks and makes samples to be judged (``fake``).
     """
 
     discriminator: nn.Module
@@ -103,12 +107,13 @@ class Adversarial(Family):
         self.prior = StandardNormal(settings.latent_dim)
         self.sides = ADVERSARIAL[settings.loss]
 
-    @abc.abstractmethod
     def outputs(self, x: Tensor) -> Tensor:
         """What the discriminator says of samples, float32 (B, 1 + classes or more).
 
         Evidence as such, and for each label; then what a leaf reads by itself.
         """
+        found: Tensor = self.discriminator(x).float()
+        return found
 
     @abc.abstractmethod
     def fake(self, batch: Batch) -> Tensor:
@@ -126,9 +131,8 @@ class Adversarial(Family):
                 "a penalty is on each sample's own gradient, which batch normalisation mixes with the others': set "
                 "model.r1_gamma, model.r2_gamma and model.one_centred to 0, or another norm of the discriminator"
             )
-        joined = settings.penalised and settings.penalty_every == 1
-        phases = [Phase(own, moved, self.discriminator_loss, own, second_order=joined)]
-        if settings.penalised and not joined:
+        phases = [Phase(own, moved, self.discriminator_loss, own, second_order=settings.penalty_joined)]
+        if settings.penalised and not settings.penalty_joined:
             every = settings.penalty_every
             phases.append(Phase("penalty", moved, self.penalty, own, every=every, second_order=True))
         every = settings.generator_every
@@ -186,7 +190,7 @@ class Adversarial(Family):
         self.augment.watch(real_logits - (fake_logits if self.sides.relative else self.sides.undecided))
         parts = [Losses(self.sides.discriminator(real_logits, fake_logits), {})]
         parts += self.read(batch, fake, dict(zip(("real", "fake"), outputs, strict=True)))
-        if self.settings.penalised and self.settings.penalty_every == 1:
+        if self.settings.penalty_joined:
             parts.append(self._penalties(batch, real, lambda: seen))
         logits = {"real_logit": real_logits.detach(), "fake_logit": fake_logits.detach()}
         return total(parts, logits)
@@ -284,9 +288,13 @@ class SingleGenerator(Adversarial):
 
     def fake(self, batch: Batch) -> Tensor:
         """Samples such as the discriminator sees in training, float (B, *spec.shape)."""
-        raw = self.raw(batch.noise.normal(self.latent_dim), batch.condition)
+        raw = self.raw(self.drawn(batch), batch.condition)
         fake: Tensor = self.output(raw, batch.noise.uniform(self.output.choices))
         return fake
+
+    def drawn(self, batch: Batch) -> Tensor:
+        """Latents of a batch in training, float32 (B, latent_dim)."""
+        return batch.noise.normal(self.latent_dim)
 
     def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
         """What the generator says before its output layer, float32 (B, *output.shape)."""

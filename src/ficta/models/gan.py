@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, final
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from ficta.base.spec import Spec
 from ficta.models.adversarial import AdversarialSettings, SingleGenerator
@@ -42,8 +42,3 @@ class Gan(SingleGenerator):
             if "discriminator" in networks
             else build_discriminator(settings.discriminator, spec.shape, 1 + self.classes, settings.minibatch_features)
         )
-
-    def outputs(self, x: Tensor) -> Tensor:
-        """The discriminator's."""
-        found: Tensor = self.discriminator(x).float()
-        return found

@@ -118,12 +118,9 @@ class InfoGan(SingleGenerator):
         features = F.leaky_relu(self.discriminator(x), LEAK)
         return torch.cat([self.judge(features), self.reader(features)], 1).float()
 
-    def fake(self, batch: Batch) -> Tensor:
-        """See the base; latents are drawn apart, as they are asked for again."""
-        made: Tensor = self.output(
-            self.raw(self._latents(batch), batch.condition), batch.noise.uniform(self.output.choices)
-        )
-        return made
+    def drawn(self, batch: Batch) -> Tensor:
+        """See the base; the same whenever they are asked for."""
+        return batch.noise.fork("latents").normal(self.latent_dim)
 
     def raw(self, z: Tensor, condition: Tensor | None) -> Tensor:
         """See the base; of a categorical code all values are 0 but its own, which is 1."""
@@ -135,7 +132,7 @@ class InfoGan(SingleGenerator):
 
     def read(self, batch: Batch, fake: Tensor, outputs: Mapping[str, Tensor]) -> list[Losses]:
         """See the base; of samples the codes, too: less a constant, a bound on mutual information (Eq. 5)."""
-        codes, settings = self.codes_of(self._latents(batch)), self.settings
+        codes, settings = self.codes_of(self.drawn(batch)), self.settings
         parts = super().read(batch, fake, outputs)
         for name in outputs.keys() - {"real"}:
             *logits, means = self._readings(outputs[name])
@@ -182,6 +179,3 @@ class InfoGan(SingleGenerator):
     def _readings(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """Logits of each categorical code, (B, values), and means of the continuous ones, (B, codes)."""
         return torch.split(outputs[:, 1 + self.classes :], [*self.kinds, self.settings.continuous], 1)
-
-    def _latents(self, batch: Batch) -> Tensor:
-        return batch.noise.fork("latents").normal(self.latent_dim)

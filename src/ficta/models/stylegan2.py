@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping as Named
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, final
 
 import torch
@@ -24,7 +23,7 @@ from ficta.nets.parts import conditioning
 from ficta.nets.stylegan2 import (
     Judge,
     JudgeSettings,
-    Mapping,
+    MappingNetwork,
     MappingSettings,
     Synthesis,
     SynthesisSettings,
@@ -89,11 +88,11 @@ class StyleGan2(Adversarial):
     met_paths: Tensor
     still: Tensor
 
-    def __init__(self, settings: StyleGan2Settings, spec: Spec, networks: Named[str, nn.Module]) -> None:
+    def __init__(self, settings: StyleGan2Settings, spec: Spec, networks: Mapping[str, nn.Module]) -> None:
         _check(spec)
         super().__init__(settings, spec, networks)
         width, kinds = settings.mapping.width, max(1, self.classes)
-        self.mapping = Mapping(settings.mapping, settings.latent_dim, self.classes)
+        self.mapping = MappingNetwork(settings.mapping, settings.latent_dim, self.classes)
         self.synthesis = Synthesis(settings.synthesis, width, spec.shape)
         self.discriminator = (
             networks["discriminator"]
@@ -130,11 +129,6 @@ class StyleGan2(Adversarial):
         self.path_mean.lerp_(paths[0] / paths[1].clamp(min=1), PATH_SHARE * (paths[1] > 0))
         for each in (self.met_styles, self.met_counts, self.met_paths):
             each.zero_()
-
-    def outputs(self, x: Tensor) -> Tensor:
-        """The discriminator's."""
-        found: Tensor = self.discriminator(x).float()
-        return found
 
     def fake(self, batch: Batch) -> Tensor:
         """Samples whose finer layers may follow a second style."""

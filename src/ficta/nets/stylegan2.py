@@ -58,7 +58,7 @@ class JudgeSettings(Settings):
     ] = True
 
 
-class Mapping(nn.Module):
+class MappingNetwork(nn.Module):
     """Normalised latents (B, latent_dim) and condition (B, C) to styles (B, width)."""
 
     def __init__(self, settings: MappingSettings, latent_dim: int, condition: int) -> None:
