@@ -26,9 +26,8 @@ from ficta.nets.outputs import OutputName, build_output
 from ficta.nets.parts import condition_size, conditioning, couples, normalises_batches, projected
 
 ADAM = OptimiserSettings(rate=1e-3, betas=(0.0, 0.99))
-Taken = tuple[
-    str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]
-]  # a penalty: name, weight, what, where
+# a penalty: name, weight, what, where
+Taken = tuple[str, float, Callable[[Tensor, Tensor], Tensor], Callable[[], Tensor]]
 NEARBY = 0.25  # standard deviation of what DRAGAN adds to real samples, which lie in [-1, 1]
 
 
