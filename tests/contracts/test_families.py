@@ -81,7 +81,8 @@ NARROW: dict[type, dict[str, Any]] = {
     SynthesisSettings: {"width": 4, "widest": 8},
     JudgeSettings: {"width": 4, "widest": 8},
 }
-SHIFTED = ("hinge", "wasserstein", "wgan-gp")  # a number added to all logits costs nothing, so that none is learnt
+# a number added to all logits costs nothing, so that none is learnt, but for rounding
+SHIFTED = ("hinge", "wasserstein", "wgan-gp", "relativistic", "ada")
 CHOOSES = ("vamp",)  # among parts of the prior, even where nothing of the sample is chosen
 CASES = {**{name: (name, {}) for name in FAMILIES}, **VARIANTS}
 # What makes no sense, and what its refusal names instead; everything else must work.

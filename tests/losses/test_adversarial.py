@@ -91,12 +91,12 @@ def test_extreme_logits_are_finite() -> None:
 
 def test_the_rows_say_which_sides_and_whether_only_differences_count() -> None:
     assert {
-        "non-saturating": (logistic_discriminator, non_saturating_generator, False, False),
-        "minimax": (logistic_discriminator, minimax_generator, False, False),
-        "least-squares": (least_squares_discriminator, least_squares_generator, False, False),
-        "hinge": (hinge_discriminator, raising_generator, False, False),
-        "wasserstein": (wasserstein_discriminator, raising_generator, True, False),
-        "relativistic": (relativistic_discriminator, relativistic_generator, True, True),
+        "non-saturating": (logistic_discriminator, non_saturating_generator, 0.0, False, False),
+        "minimax": (logistic_discriminator, minimax_generator, 0.0, False, False),
+        "least-squares": (least_squares_discriminator, least_squares_generator, 0.5, False, False),
+        "hinge": (hinge_discriminator, raising_generator, 0.0, False, False),
+        "wasserstein": (wasserstein_discriminator, raising_generator, 0.0, True, False),
+        "relativistic": (relativistic_discriminator, relativistic_generator, 0.0, True, True),
     } == ADVERSARIAL
 
 

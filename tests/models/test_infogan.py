@@ -80,7 +80,7 @@ def test_a_reader_that_knows_nothing_pays_the_entropy() -> None:
         nn.init.zeros_(parameter)
     terms = family.generator_loss(batch()).terms
     assert terms["made_categorical_nats"].tolist() == pytest.approx([math.log(3) + math.log(2)] * 6, rel=1e-6)
-    codes = family.codes_of(family._latents(batch()))
+    codes = family.codes_of(family.drawn(batch()))
     expected = 0.5 * (codes.continuous.flatten().square() + math.log(2 * math.pi))
     torch.testing.assert_close(terms["made_continuous_nats"], expected)
 
@@ -101,7 +101,7 @@ def test_both_sides_pay_for_reading_and_real_samples_are_not_read() -> None:
 
 def test_both_sides_ask_for_the_codes_that_were_made() -> None:
     family = infogan()
-    z = family._latents(batch())
+    z = family.drawn(batch())
     assert torch.equal(family.fake(batch()), family.output(family.raw(z, None), torch.zeros(6, 0)))
 
 
@@ -157,7 +157,7 @@ def test_categorical_codes_are_read_from_warped_samples_and_continuous_ones_from
     fake = family.fake(given)
     assert torch.equal(plain, fake)
     assert (changed - fake).flatten(1).abs().amax(1).min() > 0.01  # each is changed
-    codes = family.codes_of(family._latents(given))
+    codes = family.codes_of(family.drawn(given))
     logits = family.outputs(changed)[:, 1:6].split([3, 2], 1)
     nats = sum(F.cross_entropy(*pair, reduction="none") for pair in zip(logits, codes.categorical.T, strict=True))
     torch.testing.assert_close(found.terms["made_categorical_nats"], nats)
